@@ -1,0 +1,80 @@
+/**
+ * Every bound of the service, named once, with its unit. A limit that is reached is answered with a
+ * documented error (docs/errors.md); nothing grows past these numbers.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const SECOND_MS = 1_000
+const MINUTE_MS = 60 * SECOND_MS
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+// What a client may name.
+export const NAME_CHARS_MAX = 64 // a counter's name
+export const KEY_CHARS_MAX = 256
+export const EVENT_ID_CHARS_MAX = 256
+export const IDEMPOTENCY_KEY_CHARS_MAX = 256
+/** The largest delta of one event. With it a minute of one key needs nine million events to leave 64 bits. */
+export const DELTA_MAX = 1_000_000_000_000
+/** The largest value a counter may reach: what a JSON number carries exactly. */
+export const VALUE_MAX = Number.MAX_SAFE_INTEGER
+/** How far ahead of the server's clock an event's time may be. */
+export const TIME_AHEAD_MS_MAX = 1 * DAY_MS
+
+// What one request may carry.
+export const BODY_BYTES_MAX = 8 * MIB
+export const EVENTS_PER_REQUEST_MAX = 10_000
+export const JSON_DEPTH_MAX = 32
+export const KEYS_PER_READ_MAX = 1_000
+export const PAGE_LIMIT_DEFAULT = 100
+export const PAGE_LIMIT_MAX = 1_000
+export const BUCKETS_PER_SERIES_MAX = 11_000
+export const SERIES_RANGE_YEARS_MAX = 100
+export const HEADER_BYTES_MAX = 16 * KIB
+export const HEADERS_COUNT_MAX = 100
+export const REQUEST_TIMEOUT_MS = 15 * SECOND_MS
+export const HEADERS_TIMEOUT_MS = 10 * SECOND_MS
+export const CONNECTIONS_CHECK_MS = 1 * SECOND_MS
+export const KEEP_ALIVE_MS = 72 * SECOND_MS
+export const CONNECTIONS_MAX = 10_000
+export const WAIT_TIMEOUT_MS_DEFAULT = 5 * SECOND_MS
+export const WAIT_TIMEOUT_MS_MAX = 30 * SECOND_MS
+export const WAITERS_MAX = 10_000
+
+// What intake may hold before it answers 429.
+export const INTAKE_QUEUE_EVENTS_MAX = 100_000
+export const INTAKE_QUEUE_BYTES_MAX = 64 * MIB
+export const COMMIT_EVENTS_MAX = 20_000
+
+// Live push.
+export const LIVE_SUBSCRIBERS_MAX = 10_000
+export const LIVE_KEYS_PER_SUBSCRIBER_MAX = 1_000
+export const LIVE_PUSH_INTERVAL_MS = 100
+export const LIVE_HEARTBEAT_MS = 15 * SECOND_MS
+/** A subscriber with more unsent bytes than this gets nothing new until its socket drains. */
+export const LIVE_UNSENT_BYTES_MAX = 64 * KIB
+export const LIVE_STUCK_MS_MAX = 60 * SECOND_MS
+export const WEBSOCKET_MESSAGE_BYTES_MAX = 64 * KIB
+export const WEBSOCKET_UNACKED_EVENTS_MAX = 1_000
+
+// The embedded store.
+export const SEEN_RETENTION_MS_DEFAULT = 7 * DAY_MS
+export const MINUTE_RETENTION_MS_DEFAULT = 400 * DAY_MS
+export const FOLD_AFTER_MS = 1 * SECOND_MS
+export const FOLD_AFTER_KEYS = 50_000
+export const FOLD_AFTER_IDS = 200_000
+export const FOLD_SLICE_KEYS = 400
+export const FOLD_SLICE_IDS = 2_000
+export const PURGE_SLICE_ROWS = 2_000
+export const PURGE_PAUSE_MS = 50
+export const VALUE_CACHE_KEYS_MAX = 200_000
+export const WAL_BYTES_SOFT_MAX = 16 * MIB
+export const WAL_BYTES_HARD_MAX = 256 * MIB
+export const HEAVY_READ_MS_MAX = 10 * SECOND_MS
+export const HEAVY_READS_QUEUED_MAX = 64
+
+// Stopping.
+export const DRAIN_MS_MAX = 10 * SECOND_MS
+
+export { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS }

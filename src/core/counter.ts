@@ -22,8 +22,8 @@ export interface Counter {
 /** The declared counters by name; a counter that is not in here is refused. */
 export type Counters = ReadonlyMap<string, Counter>
 
-/** Lower-case letters, digits, `_` and `-`, starting with a letter. */
-export const COUNTER_NAME_PATTERN = `^[a-z][a-z0-9_-]{0,${NAME_CHARS_MAX - 1}}$`
+/** Letters, digits, `_` and `-`, starting with a letter. */
+export const COUNTER_NAME_PATTERN = `^[A-Za-z][A-Za-z0-9_-]{0,${NAME_CHARS_MAX - 1}}$`
 
 /** The counter a service without any configuration starts with. */
 export const DEFAULT_COUNTER: Counter = { name: 'clicks', from: 'events', series: 'minute' }

@@ -15,7 +15,11 @@ export const ERRORS = {
   invalid_parameter: { status: 400, retryable: false, title: 'A parameter is invalid' },
   invalid_idempotency_key: { status: 400, retryable: false, title: 'The Idempotency-Key is invalid' },
   position_unknown: { status: 400, retryable: false, title: 'This position was not issued by this store' },
-  range_too_wide: { status: 400, retryable: false, title: 'The range has more buckets than one answer may hold' },
+  range_too_wide: {
+    status: 400,
+    retryable: false,
+    title: 'The range has more buckets than one answer may hold',
+  },
   too_many_events: { status: 413, retryable: false, title: 'Too many events in one request' },
   body_too_large: { status: 413, retryable: false, title: 'The body is too large' },
   headers_too_large: { status: 431, retryable: false, title: 'The headers are too large' },
@@ -31,10 +35,26 @@ export const ERRORS = {
   counter_takes_no_events: { status: 400, retryable: false, title: 'This counter is not fed by events' },
   no_series: { status: 404, retryable: false, title: 'This counter keeps no series' },
   resolution_expired: { status: 410, retryable: false, title: 'Minutes this old are no longer kept' },
-  value_out_of_range: { status: 422, retryable: false, title: 'The value would leave the range of exact numbers' },
-  idempotency_mismatch: { status: 422, retryable: false, title: 'This Idempotency-Key was used with another body' },
-  idempotency_in_flight: { status: 409, retryable: true, title: 'A request with this Idempotency-Key is in flight' },
-  position_not_reached: { status: 409, retryable: true, title: 'The position was not reached within the timeout' },
+  value_out_of_range: {
+    status: 422,
+    retryable: false,
+    title: 'The value would leave the range of exact numbers',
+  },
+  idempotency_mismatch: {
+    status: 422,
+    retryable: false,
+    title: 'This Idempotency-Key was used with another body',
+  },
+  idempotency_in_flight: {
+    status: 409,
+    retryable: true,
+    title: 'A request with this Idempotency-Key is in flight',
+  },
+  position_not_reached: {
+    status: 409,
+    retryable: true,
+    title: 'The position was not reached within the timeout',
+  },
   // Who asks.
   unauthenticated: { status: 401, retryable: false, title: 'A valid key or token is required' },
   forbidden: { status: 403, retryable: false, title: 'This key or token does not allow this' },
@@ -97,7 +117,10 @@ const GOT_CHARS_MAX = 80
 export function shown(value: unknown): string {
   let text: string
   try {
-    text = typeof value === 'string' ? JSON.stringify(value.slice(0, GOT_CHARS_MAX + 1)) : (JSON.stringify(value) ?? String(value))
+    text =
+      typeof value === 'string'
+        ? JSON.stringify(value.slice(0, GOT_CHARS_MAX + 1))
+        : (JSON.stringify(value) ?? String(value))
   } catch {
     text = typeof value
   }

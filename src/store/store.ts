@@ -1,6 +1,6 @@
 import type { Applied, Batch, LedgerLine } from '../core/batch.ts'
 import type { Position } from '../core/position.ts'
-import type { Bucket, Ranked, Reading, ReadingPage, TimeRange } from '../core/reading.ts'
+import type { Bucket, Ranked, ReadingPage, TimeRange } from '../core/reading.ts'
 
 /** Which readings to answer: the named keys in their order, or a page in the order of keys (by code point). */
 export type KeySelection =

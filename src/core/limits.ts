@@ -24,6 +24,8 @@ export const TIME_AHEAD_MS_MAX = 1 * DAY_MS
 
 // What one request may carry.
 export const BODY_BYTES_MAX = 8 * MIB
+/** What all bodies that are still arriving may hold together. */
+export const BODIES_BYTES_MAX = 256 * MIB
 export const EVENTS_PER_REQUEST_MAX = 10_000
 export const JSON_DEPTH_MAX = 32
 export const KEYS_PER_READ_MAX = 1_000

@@ -21,6 +21,8 @@ export const DELTA_MAX = 1_000_000_000_000
 export const VALUE_MAX = Number.MAX_SAFE_INTEGER
 /** How far ahead of the server's clock an event's time may be. */
 export const TIME_AHEAD_MS_MAX = 1 * DAY_MS
+/** The shortest secret that may sign tokens: RFC 7518 section 3.2. */
+export const TOKEN_SECRET_BYTES_MIN = 32
 
 // What one request may carry.
 export const BODY_BYTES_MAX = 8 * MIB
@@ -80,3 +82,6 @@ export const HEAVY_READS_QUEUED_MAX = 64
 export const DRAIN_MS_MAX = 10 * SECOND_MS
 
 export { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS }
+
+/** Up to this size the embedded store's file is checked whole whenever it is opened. */
+export const QUICK_CHECK_BYTES_MAX = 128 * MIB

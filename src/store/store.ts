@@ -89,6 +89,8 @@ export interface OpenStore {
   readonly store: Store
   readonly keys: KeyStore
   readonly upkeep: Upkeep
+  /** Leaves a note where this store is served, for whoever finds it locked. */
+  announce(url: string): Promise<void>
   /** Waits for what is being applied, then closes; further calls reject with `shutting_down`. */
   close(): Promise<void>
 }

@@ -1,0 +1,226 @@
+import {
+  FOLD_AFTER_IDS,
+  FOLD_AFTER_KEYS,
+  FOLD_AFTER_MS,
+  FOLD_SLICE_IDS,
+  FOLD_SLICE_KEYS,
+  SECOND_MS,
+} from '../../core/limits.ts'
+import type { Counting, IdGap } from './counting.ts'
+import { ID_BYTES, ID_WORDS, wordsOfBytes } from './id-set.ts'
+import type { Memtable } from './memtable.ts'
+import type { Thread } from './thread.ts'
+import type { GapBytes, Slice, WriterCalls } from './writer-protocol.ts'
+
+/** How many times its usual size the active memtable may reach before commits wait for the fold. */
+const PRESSURE = 4
+const RETRY_MS = 1_000
+/** Ids from up to this far ahead of the clock count as being of now. */
+const GAP_AHEAD_MS = 60_000
+
+/**
+ * Moves what the journal holds into the tables, behind the commits and in slices small enough that no
+ * commit waits long for one:
+ *
+ *   active ──freeze──► frozen ──slice, slice, … last slice──► in the tables, journal rows removed
+ *
+ * While commits come, one slice goes behind each, in proportion to what was committed; when they pause,
+ * slices follow each other. Where a fold stands is written with each slice (`through`, `done`), so that
+ * after a crash it goes on exactly there.
+ */
+export class Folding {
+  private readonly counting: Counting
+  private readonly writer: Thread<WriterCalls>
+  private readonly options: {
+    now: () => number
+    minuteFrom: () => number
+    log: (event: string, fields: Record<string, unknown>) => void
+  }
+  private done = 0
+  private isSliceInFlight = false
+  private isCommitInFlight = false
+  private keysOwed = 0
+  private idsOwed = 0
+  private frozenLedger: Slice['last'] | undefined = undefined
+  private readonly timer: NodeJS.Timeout
+  private waiters: (() => void)[] = []
+  private retryAtMs = 0
+  /** The last batch whose fold is complete. */
+  foldedThrough: number
+
+  constructor(
+    counting: Counting,
+    writer: Thread<WriterCalls>,
+    options: Folding['options'] & { foldedThrough: number; done: number },
+  ) {
+    this.counting = counting
+    this.writer = writer
+    this.options = options
+    this.foldedThrough = options.foldedThrough
+    this.done = options.done
+    if (counting.frozen !== undefined) this.keepLedger()
+    this.timer = setInterval(() => this.go(), FOLD_AFTER_MS / 4)
+    this.timer.unref()
+  }
+
+  /** Entries of memtables that are not in the tables yet. */
+  get pending(): number {
+    const { active, frozen } = this.counting
+    const waiting = frozen === undefined ? 0 : sizeOf(frozen) - this.done
+    return waiting + sizeOf(active)
+  }
+
+  /** Whether commits should wait until `relief` resolves. */
+  get isPressed(): boolean {
+    const { active } = this.counting
+    return (
+      this.counting.frozen !== undefined &&
+      (active.ids.size > PRESSURE * FOLD_AFTER_IDS || active.cells.order.length > PRESSURE * FOLD_AFTER_KEYS)
+    )
+  }
+
+  /** Resolves when the fold under way has ended or failed. */
+  relief(): Promise<void> {
+    this.go()
+    return new Promise((resolve) => {
+      this.waiters.push(resolve)
+    })
+  }
+
+  /** A commit was sent: a slice may follow it. */
+  commitSent(size: { keys: number; ids: number }): void {
+    this.isCommitInFlight = true
+    this.keysOwed += size.keys
+    this.idsOwed += size.ids
+    if (this.counting.frozen !== undefined) this.sendSlice()
+  }
+
+  /** The commit was answered, one way or the other. */
+  commitAnswered(): void {
+    this.isCommitInFlight = false
+  }
+
+  /** The committed batch is in the active memtable. */
+  commitKept(): void {
+    if (this.isDue()) this.freeze()
+  }
+
+  /** Folds everything; nothing may be committed meanwhile. */
+  async finish(): Promise<void> {
+    clearInterval(this.timer)
+    for (;;) {
+      if (this.counting.frozen === undefined) {
+        if (this.counting.active.isEmpty) return
+        this.freeze()
+      }
+      const before = this.foldedThrough
+      await this.relief()
+      if (this.foldedThrough === before) return // it failed; the journal keeps everything
+    }
+  }
+
+  /** Lets the timer go without folding. */
+  stop(): void {
+    clearInterval(this.timer)
+  }
+
+  private go(): void {
+    if (this.isCommitInFlight) return
+    if (this.isDue()) this.freeze()
+    if (this.counting.frozen !== undefined) this.sendSlice()
+  }
+
+  private isDue(): boolean {
+    const { active, frozen } = this.counting
+    if (frozen !== undefined || active.isEmpty) return false
+    const ageMs = this.options.now() - active.firstAtS * SECOND_MS
+    const isOld = ageMs >= FOLD_AFTER_MS || ageMs < 0 // below 0: the clock was set back
+    return isOld || active.ids.size >= FOLD_AFTER_IDS || active.cells.order.length >= FOLD_AFTER_KEYS
+  }
+
+  private freeze(): void {
+    this.counting.freeze()
+    this.done = 0
+    this.keepLedger()
+  }
+
+  private keepLedger(): void {
+    const momentMs = this.options.now() + GAP_AHEAD_MS
+    const moment = Buffer.alloc(ID_BYTES)
+    moment.writeUIntBE(momentMs, 0, 6)
+    this.frozenLedger = { ledger: [...this.counting.ledger], gapAround: moment }
+  }
+
+  private sendSlice(): void {
+    const { frozen } = this.counting
+    if (frozen === undefined || this.isSliceInFlight || this.options.now() < this.retryAtMs) return
+    const slice = this.slice(frozen)
+    this.isSliceInFlight = true
+    this.writer.call('fold', slice).then(
+      (gap) => this.sliceDone(slice, gap),
+      (error: Error) => {
+        this.isSliceInFlight = false
+        this.retryAtMs = this.options.now() + RETRY_MS
+        this.options.log('fold-failed', { error: error.message })
+        this.release()
+      },
+    )
+  }
+
+  private sliceDone(slice: Slice, gap: GapBytes | undefined): void {
+    this.isSliceInFlight = false
+    this.done = slice.done
+    if (slice.last !== undefined) {
+      this.foldedThrough = slice.through
+      this.counting.folded(gapOf(gap))
+      this.release()
+    }
+    if (!this.isCommitInFlight) setImmediate(() => this.go())
+  }
+
+  private release(): void {
+    for (const resolve of this.waiters.splice(0)) resolve()
+  }
+
+  /** The next slice: keys first, then ids, the answers with the last one. */
+  private slice(frozen: Memtable): Slice {
+    const cells = frozen.cells.order
+    const keysMax = Math.max(FOLD_SLICE_KEYS, 2 * this.keysOwed)
+    const idsMax = Math.max(FOLD_SLICE_IDS, 2 * this.idsOwed)
+    this.keysOwed = 0
+    this.idsOwed = 0
+    const keys = cells.slice(this.done, this.done + keysMax).map((cell) => ({
+      counterId: cell.counter.id,
+      key: cell.key,
+      value: cell.value,
+      version: cell.version,
+      minutes: cell.minutes.flat(),
+    }))
+    const idStart = Math.max(0, this.done - cells.length)
+    const idEnd = keys.length > 0 ? idStart : Math.min(idStart + idsMax, frozen.ids.size)
+    const done = this.done + keys.length + (idEnd - idStart)
+    const isLast = done === cells.length + frozen.ids.size
+    return {
+      through: frozen.lastSeq,
+      done,
+      keys,
+      ids: frozen.ids.bytes(idStart, idEnd),
+      answers: isLast ? [...frozen.answers.values()] : [],
+      atS: Math.ceil(this.options.now() / SECOND_MS),
+      minuteFrom: this.options.minuteFrom(),
+      ...(isLast && this.frozenLedger !== undefined ? { last: this.frozenLedger } : {}),
+    }
+  }
+}
+
+function sizeOf(table: Memtable): number {
+  return table.cells.order.length + table.ids.size
+}
+
+/** The widest gap where there is nothing: every id lies strictly inside it. */
+export function gapOf(bytes: GapBytes | undefined): IdGap {
+  const low = bytes?.low === undefined ? new Uint32Array(ID_WORDS) : wordsOfBytes(bytes.low)
+  const high =
+    bytes?.high === undefined ? new Uint32Array(ID_WORDS).fill(0xffff_ffff) : wordsOfBytes(bytes.high)
+  return { low, high }
+}

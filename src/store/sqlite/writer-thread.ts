@@ -1,0 +1,188 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { workerData } from 'node:worker_threads'
+import { ID_BYTES } from './id-set.ts'
+import { serveCalls } from './serve-calls.ts'
+import type {
+  FoldedKey,
+  GapBytes,
+  PurgeProgress,
+  PurgeRequest,
+  Slice,
+  WriterCalls,
+} from './writer-protocol.ts'
+
+/**
+ * The thread that writes. It holds the only writing connection and does one call after the other; whoever
+ * calls decides what is written, this thread only says it in SQL.
+ */
+
+const MINUTES_PER_HOUR = 60
+const HOURS_PER_DAY = 24
+const DAYS_PER_CHUNK = 32
+
+const db = new DatabaseSync((workerData as { file: string }).file, { timeout: 5_000 })
+// The log is moved into the file from the reading thread, so that no commit waits for it.
+db.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536')
+
+const begin = db.prepare('BEGIN IMMEDIATE')
+const commitTransaction = db.prepare('COMMIT')
+const rollback = db.prepare('ROLLBACK')
+const syncOff = db.prepare('PRAGMA synchronous = NORMAL')
+const syncOn = db.prepare('PRAGMA synchronous = FULL')
+
+const insertJournal = db.prepare('INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)')
+const insertCounter = db.prepare('INSERT OR IGNORE INTO counter VALUES (?, ?, ?)')
+const upsertKey = db.prepare(`
+  INSERT INTO key (counter, name, value, version) VALUES (?, ?, ?, ?)
+  ON CONFLICT (counter, name) DO UPDATE SET value = excluded.value, version = excluded.version
+  RETURNING id`)
+upsertKey.setReturnArrays(true)
+const upsertBucket = Object.fromEntries(
+  ['minute', 'hour', 'day'].map((table) => [
+    table,
+    db.prepare(`
+      INSERT INTO ${table} VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET count = count + excluded.count`),
+  ]),
+) as Record<'minute' | 'hour' | 'day', StatementSync>
+// One statement for all ids of a slice: the loop runs inside SQLite.
+const insertIds = db.prepare(`
+  WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?2)
+  INSERT OR IGNORE INTO seen SELECT substr(?1, n * ${ID_BYTES} + 1, ${ID_BYTES}), ?3 FROM number`)
+const upsertAnswer = db.prepare('INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)')
+const setFold = db.prepare('UPDATE fold SET through = ?, done = ?')
+const deleteJournal = db.prepare('DELETE FROM journal WHERE seq <= ?')
+const upsertLedger = db.prepare('INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)')
+const idBelow = db.prepare('SELECT max(id) AS id FROM seen WHERE id < ?')
+const idFrom = db.prepare('SELECT min(id) AS id FROM seen WHERE id >= ?')
+
+/** Runs work in one transaction; whatever fails leaves none open. */
+function transaction<Result>(work: () => Result): Result {
+  begin.run()
+  try {
+    const result = work()
+    commitTransaction.run()
+    return result
+  } catch (error) {
+    if (db.isTransaction) rollback.run()
+    throw error
+  }
+}
+
+function foldKey(key: FoldedKey, minuteFrom: number): void {
+  const found = upsertKey.get(key.counterId, key.key, key.value, key.version) as unknown as [number]
+  const [id] = found
+  const hours = new Map<number, number>()
+  for (let at = 0; at < key.minutes.length; at += 2) {
+    const minute = key.minutes[at] as number
+    const delta = key.minutes[at + 1] as number
+    if (delta === 0) continue
+    const hour = Math.floor(minute / MINUTES_PER_HOUR)
+    hours.set(hour, (hours.get(hour) ?? 0) + delta)
+    if (minute >= minuteFrom) upsertBucket.minute.run(hour, id, minute, delta)
+  }
+  const days = new Map<number, number>()
+  for (const [hour, delta] of hours) {
+    const day = Math.floor(hour / HOURS_PER_DAY)
+    days.set(day, (days.get(day) ?? 0) + delta)
+    upsertBucket.hour.run(day, id, hour, delta)
+  }
+  for (const [day, delta] of days) {
+    upsertBucket.day.run(Math.floor(day / DAYS_PER_CHUNK), id, day, delta)
+  }
+}
+
+function gapAround(moment: Uint8Array): GapBytes {
+  const low = idBelow.get(moment)?.id
+  const high = idFrom.get(moment)?.id
+  return {
+    low: low instanceof Uint8Array ? low : undefined,
+    high: high instanceof Uint8Array ? high : undefined,
+  }
+}
+
+function fold(slice: Slice): GapBytes | undefined {
+  // A slice that a power failure takes back is still in the journal, so it needn't be synced.
+  syncOff.get()
+  try {
+    transaction(() => {
+      for (const key of slice.keys) foldKey(key, slice.minuteFrom)
+      const ids = slice.ids.byteLength / ID_BYTES
+      if (ids > 0) insertIds.run(slice.ids, ids, slice.atS)
+      for (const { key, fingerprint, received, counted, duplicate, seq, atS } of slice.answers) {
+        upsertAnswer.run(key, fingerprint, received, counted, duplicate, seq, atS)
+      }
+      setFold.run(slice.through, slice.last === undefined ? slice.done : -1)
+      if (slice.last === undefined) return
+      for (const [stream, totals] of slice.last.ledger) {
+        upsertLedger.run(stream, totals.received, totals.counted, totals.duplicate, totals.rejected)
+      }
+      deleteJournal.run(slice.through)
+    })
+  } finally {
+    syncOn.get()
+  }
+  return slice.last === undefined ? undefined : gapAround(slice.last.gapAround)
+}
+
+const idAfter = db.prepare('SELECT id FROM seen WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?')
+const deleteSeen = db.prepare('DELETE FROM seen WHERE id > ? AND id <= ? AND at < ?')
+const deleteSeenRest = db.prepare('DELETE FROM seen WHERE id > ? AND at < ?')
+const deleteMinutes = db.prepare(`
+  DELETE FROM minute WHERE (chunk, key, bucket) IN
+    (SELECT chunk, key, bucket FROM minute WHERE chunk < ? LIMIT ?)`)
+const deleteAnswers = db.prepare(
+  'DELETE FROM answer WHERE key IN (SELECT key FROM answer WHERE at < ? LIMIT ?)',
+)
+
+/** One step of a purge: walks on through the ids by `rowsMax` rows and removes what is past its time. */
+function purge(request: PurgeRequest): PurgeProgress {
+  return transaction(() => {
+    const next = idAfter.get(request.after, request.rowsMax - 1)?.id
+    const upTo = next instanceof Uint8Array ? next : undefined
+    let removed = Number(
+      upTo === undefined
+        ? deleteSeenRest.run(request.after, request.seenBeforeS).changes
+        : deleteSeen.run(request.after, upTo, request.seenBeforeS).changes,
+    )
+    let more = upTo !== undefined
+    const answers = Number(deleteAnswers.run(request.seenBeforeS, request.rowsMax).changes)
+    let minutes = 0
+    if (request.hourBefore !== undefined) {
+      minutes = Number(deleteMinutes.run(request.hourBefore, request.rowsMax).changes)
+    }
+    removed += answers + minutes
+    more ||= answers === request.rowsMax || minutes === request.rowsMax
+    return { removed, after: more ? (upTo ?? new Uint8Array(ID_BYTES).fill(255)) : undefined }
+  })
+}
+
+const addKey = db.prepare('INSERT INTO api_key VALUES (?, ?, ?, ?, ?)')
+const revokeKey = db.prepare('DELETE FROM api_key WHERE id = ?')
+const setMeta = db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
+
+serveCalls<WriterCalls>({
+  commit: ({ row, counters }) => {
+    const append = () => {
+      insertJournal.run(row.seq, row.atS, row.cells, row.ids, row.answers, row.ledger, row.crc)
+    }
+    if (counters.length === 0) return append()
+    return transaction(() => {
+      for (const [id, name, wholeSeries] of counters) insertCounter.run(id, name, wholeSeries ? 1 : 0)
+      append()
+    })
+  },
+  fold,
+  purge,
+  addKey: ({ id, name, scopes, hash, createdMs }) => {
+    addKey.run(id, name, scopes, hash, createdMs)
+  },
+  revokeKey: ({ id }) => Number(revokeKey.run(id).changes) > 0,
+  setMeta: ({ name, value }) => {
+    setMeta.run(name, value)
+  },
+  checkpoint: ({ truncate }) => {
+    db.exec(`PRAGMA wal_checkpoint(${truncate ? 'TRUNCATE' : 'PASSIVE'})`)
+  },
+  close: () => db.close(),
+})

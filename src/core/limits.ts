@@ -82,7 +82,6 @@ export const HEAVY_READS_QUEUED_MAX = 64
 /** A token can't be revoked, so none lives longer than this. */
 export const TOKEN_LIFETIME_MS_MAX = 24 * HOUR_MS
 export const TOKEN_LIFETIME_MS_DEFAULT = 15 * MINUTE_MS
-export const TOKEN_SECRET_BYTES_MIN = 32
 export const TOKENS_CACHED_MAX = 10_000
 export const KEY_NAME_CHARS_MAX = 100
 export const ADMIN_BODY_BYTES_MAX = 256 * KIB

@@ -112,7 +112,7 @@ export class Counting {
   commit(counted: Counted): void {
     this.active.merge(counted.cells, counted.row.seq)
     for (const answer of counted.answers.values()) this.active.answers.set(answer.key, answer)
-    this.active.stamp(counted.row.seq, counted.row.atS)
+    this.active.stamp(counted.row.seq)
     this.ledger = counted.ledger
   }
 

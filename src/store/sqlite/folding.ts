@@ -45,6 +45,7 @@ export class Folding {
   private readonly timer: NodeJS.Timeout
   private waiters: (() => void)[] = []
   private retryAtMs = 0
+  private activeSinceMs = performance.now()
   /** The last batch whose fold is complete. */
   foldedThrough: number
 
@@ -133,13 +134,14 @@ export class Folding {
   private isDue(): boolean {
     const { active, frozen } = this.counting
     if (frozen !== undefined || active.isEmpty) return false
-    const ageMs = this.options.now() - active.firstAtS * SECOND_MS
-    const isOld = ageMs >= FOLD_AFTER_MS || ageMs < 0 // below 0: the clock was set back
+    // By the monotonic clock: the fold goes on whatever is done to the time of day.
+    const isOld = performance.now() - this.activeSinceMs >= FOLD_AFTER_MS
     return isOld || active.ids.size >= FOLD_AFTER_IDS || active.cells.order.length >= FOLD_AFTER_KEYS
   }
 
   private freeze(): void {
     this.counting.freeze()
+    this.activeSinceMs = performance.now()
     this.done = 0
     this.keepLedger()
   }
@@ -153,14 +155,14 @@ export class Folding {
 
   private sendSlice(): void {
     const { frozen } = this.counting
-    if (frozen === undefined || this.isSliceInFlight || this.options.now() < this.retryAtMs) return
+    if (frozen === undefined || this.isSliceInFlight || performance.now() < this.retryAtMs) return
     const slice = this.slice(frozen)
     this.isSliceInFlight = true
     this.writer.call('fold', slice).then(
       (gap) => this.sliceDone(slice, gap),
       (error: Error) => {
         this.isSliceInFlight = false
-        this.retryAtMs = this.options.now() + RETRY_MS
+        this.retryAtMs = performance.now() + RETRY_MS
         this.options.log('fold-failed', { error: error.message })
         this.release()
       },

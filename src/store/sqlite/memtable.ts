@@ -85,8 +85,6 @@ export class Memtable {
   readonly answers = new Map<string, Answer>()
   /** The newest batch in here; 0 if there is none. */
   lastSeq = 0
-  /** When the oldest batch came, seconds since the epoch. */
-  firstAtS = 0
 
   constructor(idsExpected = 0) {
     this.ids = new IdSet(idsExpected)
@@ -111,8 +109,7 @@ export class Memtable {
   }
 
   /** Notes that a batch is in here. */
-  stamp(seq: number, atS: number): void {
-    if (this.lastSeq === 0) this.firstAtS = atS
+  stamp(seq: number): void {
     this.lastSeq = seq
   }
 
@@ -135,6 +132,6 @@ export class Memtable {
     const words = wordsOfBytes(row.ids)
     for (let at = 0; at < words.length; at += ID_WORDS) this.ids.add(words, at)
     for (const answer of JSON.parse(row.answers) as Answer[]) this.answers.set(answer.key, answer)
-    this.stamp(row.seq, row.atS)
+    this.stamp(row.seq)
   }
 }

@@ -11,10 +11,13 @@ export type CallAnswer =
   | { readonly result: unknown }
   | { readonly failure: { readonly message: string; readonly errcode: number } }
 
+// A call without a result may be a function without one.
+type Answered<Result> = [Result] extends [undefined] ? unknown : Result
+
 /** Inside a thread: answers each call with the function of its name; `close` ends the thread. */
 export function serveCalls<Protocol extends { [Call in keyof Protocol]: [unknown, unknown] }>(
   calls: {
-    [Call in keyof Protocol]: (argument: Protocol[Call][0]) => Protocol[Call][1]
+    [Call in keyof Protocol]: (argument: Protocol[Call][0]) => Answered<Protocol[Call][1]>
   },
 ): void {
   const port = parentPort

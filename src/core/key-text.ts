@@ -30,5 +30,7 @@ function isShort(text: string, charsMax: number): boolean {
   return chars <= charsMax
 }
 
-/** The same rule for JSON Schema, without the lengths; to be read with the flag `u`. */
-export const TEXT_PATTERN = '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]*$'
+/** The same rule for JSON Schema, whose patterns are read with the flag `u` and so count code points. */
+export function textPattern(charsMax: number): string {
+  return `^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]{1,${charsMax}}$`
+}

@@ -1,19 +1,21 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { TallyError } from '../core/errors.ts'
 
-/** A body as text, with what its bytes alone already prove. */
+/** A body as text, with what its bytes alone already prove about it if it is JSON. */
 export interface JsonText {
   readonly text: string
   /**
-   * The text is ASCII without a backslash and without DEL. A JSON text of this kind has no escapes, so every
-   * string in it reads as it is written, is well-formed Unicode and has no control character (the parser
-   * refuses unescaped ones).
+   * Every string in it is free of control characters and lone surrogates: the text is ASCII without
+   * backslash and DEL, and the parser refuses what is left of the control characters.
    */
-  readonly plain: boolean
+  readonly printable: boolean
+  /** Every quotation mark opens or closes a string: none is escaped. */
+  readonly quotesDelimit: boolean
 }
 
 const BACKSLASH = 0x5c
 const DELETE = 0x7f
+const ESCAPED_QUOTE = Buffer.from('\\"')
 const BYTE_ORDER_MARK = 0xfeff
 
 /**
@@ -23,9 +25,11 @@ const BYTE_ORDER_MARK = 0xfeff
  */
 export function decodeJson(body: Buffer): JsonText {
   if (body.length === 0) throw new TallyError('empty_body', 'A JSON text is expected')
+  const escapes = body.indexOf(BACKSLASH) !== -1
+  const quotesDelimit = !escapes || body.indexOf(ESCAPED_QUOTE) === -1
   if (isAscii(body)) {
-    const plain = body.indexOf(BACKSLASH) === -1 && body.indexOf(DELETE) === -1
-    return { text: body.toString('latin1'), plain }
+    const printable = !escapes && body.indexOf(DELETE) === -1
+    return { text: body.toString('latin1'), printable, quotesDelimit }
   }
   if (!isUtf8(body)) {
     throw new TallyError('invalid_encoding', 'The body has bytes that are not UTF-8', {
@@ -40,7 +44,7 @@ export function decodeJson(body: Buffer): JsonText {
       expected: 'a JSON value (RFC 8259 section 8.1 forbids the mark)',
     })
   }
-  return { text, plain: false }
+  return { text, printable: false, quotesDelimit }
 }
 
 /** Offset of the first byte that belongs to no valid UTF-8 sequence, from 0. */
@@ -74,8 +78,8 @@ const WORDS_PER_TALLY = 255
 
 /**
  * Counts the quotation marks of a body, four bytes at a time: a byte-by-byte loop takes longer than
- * JSON.parse itself. In a plain JSON text this is twice the number of its strings, member names included,
- * and so a proof that nothing was dropped: see readPlainEvents.
+ * JSON.parse itself. Where quotesDelimit holds this is twice the number of strings, member names included,
+ * and so a proof that nothing was dropped: see readEventsFast.
  */
 export function countQuotes(body: Buffer): number {
   if (body.length < SHORT_BYTES) return countBytewise(body, 0, body.length)

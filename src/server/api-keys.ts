@@ -3,7 +3,8 @@ import type { Access, Scope } from '../core/access.ts'
 import { SCOPES } from '../core/access.ts'
 import type { KeyStore, StoredKey } from '../store/store.ts'
 
-const PREFIX = 'tally_'
+/** Tells a key from a token at a glance, to the service and to scanners for leaked secrets. */
+export const API_KEY_PREFIX = 'tally_'
 const ID_BYTES = 8
 const SECRET_BYTES = 32
 
@@ -51,7 +52,7 @@ export async function openApiKeys(store: KeyStore, now: () => number): Promise<A
       await store.add(stored)
       const key = hold(stored)
       held.set(id, key)
-      return { ...key.listed, key: `${PREFIX}${id}_${secret}` }
+      return { ...key.listed, key: `${API_KEY_PREFIX}${id}_${secret}` }
     },
     list: () => [...held.values()].map((key) => key.listed).sort((a, b) => a.createdMs - b.createdMs),
     async revoke(id) {
@@ -59,9 +60,9 @@ export async function openApiKeys(store: KeyStore, now: () => number): Promise<A
       return store.revoke(id)
     },
     authenticate(key) {
-      const border = key.indexOf('_', PREFIX.length)
-      if (border < 0 || !key.startsWith(PREFIX)) return undefined
-      const found = held.get(key.slice(PREFIX.length, border))
+      const border = key.indexOf('_', API_KEY_PREFIX.length)
+      if (border < 0 || !key.startsWith(API_KEY_PREFIX)) return undefined
+      const found = held.get(key.slice(API_KEY_PREFIX.length, border))
       const hash = digest(key.slice(border + 1))
       return found !== undefined && timingSafeEqual(hash, found.hash) ? found.access : undefined
     },

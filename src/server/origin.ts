@@ -76,7 +76,7 @@ function foreignHost(host: string): TallyError {
 function foreignOrigin(origin: string): TallyError {
   return new TallyError('forbidden', 'Pages of this origin may not send to this service', {
     at: 'Origin',
-    expected: 'the service itself, or an origin in the setting cors_origins',
+    expected: 'the service itself, or one of the setting corsOrigins',
     got: shown(origin),
   })
 }

@@ -1,3 +1,5 @@
+// Lets a route's schema carry its tags, its summary and its description.
+import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { Access, Scope } from '../core/access.ts'
 

@@ -15,6 +15,7 @@ export const NAME_CHARS_MAX = 64 // a counter's name
 export const KEY_CHARS_MAX = 256
 export const EVENT_ID_CHARS_MAX = 256
 export const IDEMPOTENCY_KEY_CHARS_MAX = 256
+export const CLOUDEVENT_ATTRIBUTE_CHARS_MAX = 2_048
 /** The largest delta of one event. With it a minute of one key needs nine million events to leave 64 bits. */
 export const DELTA_MAX = 1_000_000_000_000
 /** The largest value a counter may reach: what a JSON number carries exactly. */

@@ -2,6 +2,7 @@ import type { CountEvent } from '../core/batch.ts'
 import { TallyError } from '../core/errors.ts'
 import { EVENT_ID_CHARS_MAX, EVENTS_PER_REQUEST_MAX } from '../core/limits.ts'
 import {
+  EVENT_MEMBERS,
   type EventRules,
   readDelta,
   readEvent,
@@ -61,7 +62,7 @@ function parsed(text: string): unknown {
   }
 }
 
-function countEvents(events: number, arrival: Arrival): void {
+export function countEvents(events: number, arrival: Arrival): void {
   arrival.events = events
   if (events > EVENTS_PER_REQUEST_MAX) {
     throw new TallyError('too_many_events', 'One request holds too many events', {
@@ -112,6 +113,17 @@ function splitLines(text: string): Line[] {
     from = end + 1
   }
   return lines
+}
+
+const MESSAGE_MEMBERS = new Set([...EVENT_MEMBERS, 'type', 'ref'])
+
+/** Reads a message that is one event, with `type` and `ref` beside its members. Errors as for readEvents. */
+export function readOneEvent(body: Buffer, arrival: Arrival): CountEvent {
+  const { text } = decodeJson(body)
+  checkJson(text)
+  const spot = { path: [], place: {} }
+  const { type: _type, ref: _ref, ...event } = readMembers(JSON.parse(text), MESSAGE_MEMBERS, spot)
+  return readEvent(event, arrival, spot)
 }
 
 const ADDITION_MEMBERS = new Set(['delta', 'id', 'time'])

@@ -20,9 +20,11 @@ export interface Spot {
   readonly place: Place
   /** `invalid_cloudevent` where the value is a part of one. */
   readonly code?: ErrorCode
+  /** The name of the path parameter, where the value is one. */
+  readonly parameter?: string
 }
 
-const EVENT_MEMBERS = new Set(['counter', 'key', 'delta', 'id', 'time'])
+export const EVENT_MEMBERS: ReadonlySet<string> = new Set(['counter', 'key', 'delta', 'id', 'time'])
 
 /**
  * Reads one event that JSON.parse made of a text that checkJson passed. Throws `invalid_event` or
@@ -118,7 +120,8 @@ export function invalid(message: string, expected: string, got: unknown, spot: S
   return new TallyError(spot.code ?? 'invalid_event', message, { ...detailOf(spot), expected, got: found })
 }
 
-function detailOf({ path, place }: Spot): ErrorDetail {
+function detailOf({ path, place, parameter }: Spot): ErrorDetail {
+  if (parameter !== undefined) return { at: parameter }
   const index = place.index ?? path[0]
   return { at: pointer(path, place), ...(typeof index === 'number' ? { index } : {}) }
 }

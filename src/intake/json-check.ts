@@ -7,6 +7,8 @@ export interface Place {
   readonly line?: number
   /** The index of the event that the text is, from 0. */
   readonly index?: number
+  /** The value is a CloudEvent in binary mode: attributes are headers, the body is its data. */
+  readonly isBinary?: true
 }
 
 /** A way into a value: names of members and indices of elements. */
@@ -14,8 +16,10 @@ export type Path = readonly (string | number)[]
 
 const SEGMENT_CHARS_MAX = 80
 
-/** The path as a JSON Pointer (RFC 6901), with its line in front where there is one. */
+/** The path as a JSON Pointer (RFC 6901), with its line in front where there is one; or the name of a header. */
 export function pointer(path: Path, place: Place = {}): string {
+  if (place.isBinary)
+    return path[0] === 'data' ? pointer(path.slice(1)) : `header ce-${escaped(path[0] ?? '')}`
   let text = ''
   for (const segment of path) text += `/${escaped(segment)}`
   return place.line === undefined ? text : `line ${place.line}: ${text}`

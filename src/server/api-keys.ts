@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Access, Scope } from '../core/access.ts'
 import { SCOPES } from '../core/access.ts'
 import type { KeyStore, StoredKey } from '../store/store.ts'
@@ -63,8 +63,8 @@ export async function openApiKeys(store: KeyStore, now: () => number): Promise<A
       const border = key.indexOf('_', API_KEY_PREFIX.length)
       if (border < 0 || !key.startsWith(API_KEY_PREFIX)) return undefined
       const found = held.get(key.slice(API_KEY_PREFIX.length, border))
-      const hash = digest(key.slice(border + 1))
-      return found !== undefined && timingSafeEqual(hash, found.hash) ? found.access : undefined
+      const presented = digest(key.slice(border + 1))
+      return found !== undefined && timingSafeEqual(presented, found.hash) ? found.access : undefined
     },
   }
 }
@@ -74,7 +74,7 @@ export async function openApiKeys(store: KeyStore, now: () => number): Promise<A
  * would only slow down every request.
  */
 function digest(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+  return hash('sha256', secret, 'buffer')
 }
 
 function hold(stored: StoredKey): HeldKey {

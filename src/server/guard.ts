@@ -11,10 +11,22 @@ import type { RouteScope } from './route.ts'
 import type { Tokens } from './tokens.ts'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route of the application, in the order of registration, with what it asks of its caller. */
+    declaredRoutes: DeclaredRoute[]
+  }
   interface FastifyRequest {
     /** When the guard met the request, by `performance.now()`. */
     startedMs: number
   }
+}
+
+export interface DeclaredRoute {
+  readonly method: string
+  readonly url: string
+  readonly scope: RouteScope
+  readonly perKey: boolean
+  readonly requestBody: Readonly<Record<string, unknown>> | undefined
 }
 
 /** `required`: no key, no entry. `offered`: without a key all is allowed. `off`: keys are not looked at. */
@@ -41,10 +53,16 @@ type Done = (error?: Error) => void
 export function guardRoutes(app: FastifyInstance, options: GuardOptions): void {
   app.decorateRequest('startedMs', 0)
   app.decorateRequest('access')
+  const declaredRoutes: DeclaredRoute[] = []
+  app.decorate('declaredRoutes', declaredRoutes)
   app.addHook('onRoute', (route) => {
+    const { url, config } = route
+    const method = String(route.method)
     const scope = scopeOf(route)
-    const guard = createGuard(options, scope, route.config?.perKey === true)
-    const timer = options.metrics.route(route.url, String(route.method))
+    const perKey = config?.perKey === true
+    declaredRoutes.push({ method, url, scope, perKey, requestBody: config?.requestBody })
+    const guard = createGuard(options, scope, perKey)
+    const timer = options.metrics.route(url, method)
     route.onRequest = [guard, ...listOf(route.onRequest)]
     route.onSend = [
       ...listOf(route.onSend),

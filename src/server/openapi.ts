@@ -1,15 +1,9 @@
 import swagger from '@fastify/swagger'
-import type { FastifyInstance, RouteOptions } from 'fastify'
-import { ERRORS } from '../core/errors.ts'
+import type { FastifyInstance } from 'fastify'
+import type { DeclaredRoute } from './guard.ts'
 import { PROBLEM_SCHEMA, PROBLEM_TYPE } from './problem.ts'
 
 type JsonObject = Record<string, unknown>
-
-interface Declared {
-  readonly scope: string
-  readonly perKey: boolean
-  readonly requestBody: Readonly<JsonObject> | undefined
-}
 
 const DESCRIPTION = `Counts events exactly, once each, and answers values, series and live pushes.
 
@@ -21,11 +15,6 @@ An answer with a 2xx status means that the event is durable and counted once.`
  * them as an OpenAPI 3.1 document at /openapi.json. The document is made at the first request for it.
  */
 export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {
-  const declared = new Map<string, Declared>()
-  app.addHook('onRoute', (route) => {
-    for (const method of [route.method].flat())
-      declared.set(operationKey(method, route.url), declarationOf(route))
-  })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -50,15 +39,10 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
     '/openapi.json',
     { config: { scope: 'public' }, schema: { tags: ['service'], summary: 'This document' } },
     (_request, reply) => {
-      document ??= JSON.stringify(completed(app.swagger(), declared))
+      document ??= JSON.stringify(completed(app.swagger(), app.declaredRoutes))
       reply.header('content-type', 'application/json; charset=utf-8').send(document)
     },
   )
-}
-
-function declarationOf(route: RouteOptions): Declared {
-  const { scope = 'public', perKey = false, requestBody } = route.config ?? {}
-  return { scope, perKey, requestBody }
 }
 
 /** `GET /v1/keys/:id` as the document names it: `get /v1/keys/{id}`. */
@@ -67,7 +51,8 @@ function operationKey(method: string, url: string): string {
 }
 
 /** Adds what holds for every operation: who may call it, and how it fails. */
-function completed(document: object, declared: ReadonlyMap<string, Declared>): JsonObject {
+function completed(document: object, routes: readonly DeclaredRoute[]): JsonObject {
+  const declared = new Map(routes.map((route) => [operationKey(route.method, route.url), route]))
   const whole = structuredClone(document) as JsonObject
   const components = (whole.components ?? {}) as JsonObject
   components.schemas = { ...(components.schemas as JsonObject | undefined), Problem: PROBLEM_SCHEMA }
@@ -83,7 +68,7 @@ function completed(document: object, declared: ReadonlyMap<string, Declared>): J
   return whole
 }
 
-function complete(operation: JsonObject, { scope, perKey, requestBody }: Declared): void {
+function complete(operation: JsonObject, { scope, perKey, requestBody }: DeclaredRoute): void {
   if (requestBody !== undefined) operation.requestBody = requestBody
   operation.responses = { ...(operation.responses as JsonObject | undefined), default: PROBLEM_RESPONSE }
   if (scope === 'public') {
@@ -96,6 +81,6 @@ function complete(operation: JsonObject, { scope, perKey, requestBody }: Declare
 }
 
 const PROBLEM_RESPONSE = {
-  description: `A problem: ${Object.keys(ERRORS).join(', ')}`,
+  description: 'A problem document; /docs/errors explains its codes',
   content: { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
 }

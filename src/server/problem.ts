@@ -68,7 +68,8 @@ export function sendProblem(reply: FastifyReply, error: TallyError): void {
     .headers(problemHeaders(error))
     .header('content-type', PROBLEM_TYPE)
     .header('cache-control', 'no-store')
-    .send(JSON.stringify(toProblem(error)))
+    // As bytes, or the framework would add a charset, which this media type does not know.
+    .send(Buffer.from(JSON.stringify(toProblem(error))))
 }
 
 /**

@@ -30,8 +30,8 @@ const OPENING_BRACE = 0x7b
  * Errors: those of decodeJson, checkJson and readEvent; `too_many_events`.
  */
 export function readEvents(body: Buffer, arrival: Arrival): CountEvent[] {
-  const { text, printable, quotesDelimit } = decodeJson(body)
-  const quotes = quotesDelimit && !nestsArrays(body) ? countQuotes(body) : Number.POSITIVE_INFINITY
+  const { text, printable } = decodeJson(body)
+  const quotes = nestsArrays(body) ? Number.POSITIVE_INFINITY : countQuotes(body)
   if (quotes <= QUOTES_MAX) {
     const value = parsed(text)
     const values: readonly unknown[] = Array.isArray(value) ? value : [value]
@@ -77,11 +77,10 @@ export function countEvents(events: number, arrival: Arrival): void {
  * Errors as for readEvents, each with its line.
  */
 export function readEventLines(body: Buffer, arrival: Arrival): CountEvent[] {
-  const { text, printable, quotesDelimit } = decodeJson(body)
+  const { text, printable } = decodeJson(body)
   const lines = splitLines(text)
   countEvents(lines.length, arrival)
-  const isFlat = quotesDelimit && body.indexOf(OPENING_BRACKET) === -1
-  const quotes = isFlat ? countQuotes(body) : Number.POSITIVE_INFINITY
+  const quotes = body.indexOf(OPENING_BRACKET) === -1 ? countQuotes(body) : Number.POSITIVE_INFINITY
   if (quotes <= QUOTES_MAX) {
     const values = lines.map((line) => parsed(line.text))
     const events = readEventsFast(values, arrival, { quotes, printable })

@@ -144,9 +144,9 @@ const QUOTES_OF_NAME_AND_STRING = 4
  * Reads events as fast as can be, or gives up with `undefined`: then readEvent finds out why. It takes nothing
  * that readEvent would refuse.
  *
- * `quotes` is how many quotation marks their text has, all of which open or close a string. The members read
- * here account for a number of them; if that is all, there were no others: no unknown member, no second
- * member of a name that JSON.parse dropped, nothing nested. That spares a walk over the members. Where
+ * `quotes` is how many quotation marks their text has. The members read here account for two for each name
+ * and each string; if those are all, the text had no others: no unknown member, no second member of a name
+ * that JSON.parse dropped, nothing nested, nothing escaped. That spares a walk over the members. Where
  * `printable`, the characters of strings need no look either (see JsonText).
  */
 export function readEventsFast(

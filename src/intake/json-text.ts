@@ -9,13 +9,10 @@ export interface JsonText {
    * backslash and DEL, and the parser refuses what is left of the control characters.
    */
   readonly printable: boolean
-  /** Every quotation mark opens or closes a string: none is escaped. */
-  readonly quotesDelimit: boolean
 }
 
 const BACKSLASH = 0x5c
 const DELETE = 0x7f
-const ESCAPED_QUOTE = Buffer.from('\\"')
 const BYTE_ORDER_MARK = 0xfeff
 
 /**
@@ -25,11 +22,9 @@ const BYTE_ORDER_MARK = 0xfeff
  */
 export function decodeJson(body: Buffer): JsonText {
   if (body.length === 0) throw new TallyError('empty_body', 'A JSON text is expected')
-  const escapes = body.indexOf(BACKSLASH) !== -1
-  const quotesDelimit = !escapes || body.indexOf(ESCAPED_QUOTE) === -1
   if (isAscii(body)) {
-    const printable = !escapes && body.indexOf(DELETE) === -1
-    return { text: body.toString('latin1'), printable, quotesDelimit }
+    const printable = body.indexOf(BACKSLASH) === -1 && body.indexOf(DELETE) === -1
+    return { text: body.toString('latin1'), printable }
   }
   if (!isUtf8(body)) {
     throw new TallyError('invalid_encoding', 'The body has bytes that are not UTF-8', {
@@ -44,7 +39,7 @@ export function decodeJson(body: Buffer): JsonText {
       expected: 'a JSON value (RFC 8259 section 8.1 forbids the mark)',
     })
   }
-  return { text, printable: false, quotesDelimit }
+  return { text, printable: false }
 }
 
 /** Offset of the first byte that belongs to no valid UTF-8 sequence, from 0. */
@@ -78,8 +73,8 @@ const WORDS_PER_TALLY = 255
 
 /**
  * Counts the quotation marks of a body, four bytes at a time: a byte-by-byte loop takes longer than
- * JSON.parse itself. Where quotesDelimit holds this is twice the number of strings, member names included,
- * and so a proof that nothing was dropped: see readEventsFast.
+ * JSON.parse itself. A JSON text has two for each of its strings, member names included, and one for each
+ * that is escaped; readEventsFast proves with it that nothing was dropped.
  */
 export function countQuotes(body: Buffer): number {
   if (body.length < SHORT_BYTES) return countBytewise(body, 0, body.length)

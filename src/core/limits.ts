@@ -12,7 +12,8 @@ const DAY_MS = 24 * HOUR_MS
 
 // What a client may name.
 export const NAME_CHARS_MAX = 64 // a counter's name
-export const KEY_CHARS_MAX = 256
+/** Paths of requests are keys too, and real logs have some of 600 characters. */
+export const KEY_CHARS_MAX = 1_024
 export const EVENT_ID_CHARS_MAX = 256
 export const IDEMPOTENCY_KEY_CHARS_MAX = 256
 export const CLOUDEVENT_ATTRIBUTE_CHARS_MAX = 2_048
@@ -65,7 +66,9 @@ export const WEBSOCKET_UNACKED_EVENTS_MAX = 1_000
 
 // The embedded store.
 export const SEEN_RETENTION_MS_DEFAULT = 7 * DAY_MS
-export const MINUTE_RETENTION_MS_DEFAULT = 400 * DAY_MS
+/** All minutes are kept: logs that are imported may be older than any span that suits today's events. */
+/** Minutes are kept for good unless a retention is set: a store may hold imports of any age. */
+export const MINUTE_RETENTION_MS_DEFAULT = Number.POSITIVE_INFINITY
 export const FOLD_AFTER_MS = 1 * SECOND_MS
 export const FOLD_AFTER_KEYS = 50_000
 export const FOLD_AFTER_IDS = 200_000
@@ -74,8 +77,8 @@ export const FOLD_SLICE_IDS = 2_000
 export const PURGE_SLICE_ROWS = 2_000
 export const PURGE_PAUSE_MS = 50
 export const VALUE_CACHE_KEYS_MAX = 200_000
-export const WAL_BYTES_SOFT_MAX = 16 * MIB
-export const WAL_BYTES_HARD_MAX = 256 * MIB
+/** Pages of the write-ahead log after which it is moved into the file. */
+export const WAL_PAGES_MAX = 1_000
 export const HEAVY_READ_MS_MAX = 10 * SECOND_MS
 export const HEAVY_READS_QUEUED_MAX = 64
 
@@ -89,6 +92,20 @@ export const ADMIN_BODY_BYTES_MAX = 256 * KIB
 /** Addresses and principals whose rate is remembered. */
 export const RATES_HELD_MAX = 20_000
 
+// Import on the command line.
+export const IMPORT_LINE_BYTES_MAX = 64 * KIB
+export const IMPORT_BATCH_EVENTS = 1_000
+export const IMPORT_BATCHES_IN_FLIGHT = 4
+/** Within so many records equal lines are told apart by counting them; the ids of one file depend on it. */
+export const IMPORT_BLOCK_RECORDS = 100_000
+/** How long a batch is sent again before the import gives up. */
+export const IMPORT_RETRY_MS_MAX = 60 * SECOND_MS
+export const IMPORT_RETRY_PAUSE_MS_MAX = 5 * SECOND_MS
+
+// What `tally doctor` calls little.
+export const DISK_FREE_BYTES_WARN = 1024 * MIB
+export const DISK_FREE_BYTES_FAIL = 64 * MIB
+
 // Stopping.
 export const DRAIN_MS_MAX = 10 * SECOND_MS
 
@@ -96,3 +113,16 @@ export { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS }
 
 /** Up to this size the embedded store's file is checked whole whenever it is opened. */
 export const QUICK_CHECK_BYTES_MAX = 128 * MIB
+
+/** The JSON body of a GET: two instants. */
+export const QUERY_BODY_BYTES_MAX = 4 * KIB
+/** How often a read that waits looks whether its position was reached. */
+export const POSITION_POLL_MS = 5
+/** All subscriptions of all live subscribers together. */
+export const LIVE_SUBSCRIPTIONS_MAX = 1_000_000
+/** What all live sockets together may hold unsent; with many of them each gets its share. */
+export const LIVE_UNSENT_TOTAL_BYTES_MAX = 128 * MIB
+/** How long the pushes of one turn may keep everything else waiting. */
+export const LIVE_PUSH_SLICE_MS = 5
+/** What a browser waits before it connects again. */
+export const LIVE_RETRY_MS = 2 * SECOND_MS

@@ -50,8 +50,8 @@ interface JournalCells {
   readonly counterId: number
   readonly keys: string[]
   readonly values: number[]
-  /** Number of the key in `keys`, minute, delta; and so on. */
-  readonly minutes: number[]
+  /** By minute: number of the key in `keys`, delta; and so on. */
+  readonly minutes: Record<string, number[]>
 }
 
 /** The journal's form of the cells of a batch. */
@@ -60,7 +60,7 @@ export function encodeCells(cells: CellTable): string {
   for (const cell of cells.order) {
     let columns = byCounter.get(cell.counter.id)
     if (columns === undefined) {
-      columns = { counterId: cell.counter.id, keys: [], values: [], minutes: [] }
+      columns = { counterId: cell.counter.id, keys: [], values: [], minutes: {} }
       byCounter.set(cell.counter.id, columns)
     }
     const { keys, values, minutes } = columns
@@ -68,7 +68,8 @@ export function encodeCells(cells: CellTable): string {
     keys.push(cell.key)
     values.push(cell.value)
     cell.minutes.forEach((minute, delta) => {
-      minutes.push(number, minute, delta)
+      minutes[minute] ??= []
+      minutes[minute].push(number, delta)
     })
   }
   return JSON.stringify([...byCounter.values()])
@@ -123,9 +124,10 @@ export class Memtable {
       const cells = columns.keys.map((key, index) =>
         batch.create(counter(columns.counterId), key, columns.values[index] ?? 0, row.seq),
       )
-      for (let at = 0; at < columns.minutes.length; at += 3) {
-        const [number = 0, minute = 0, delta = 0] = columns.minutes.slice(at, at + 3)
-        cells[number]?.minutes.add(minute, delta)
+      for (const [minute, pairs] of Object.entries(columns.minutes)) {
+        for (let at = 0; at < pairs.length; at += 2) {
+          cells[pairs[at] as number]?.minutes.add(Number(minute), pairs[at + 1] as number)
+        }
       }
     }
     this.merge(batch, row.seq)

@@ -42,7 +42,5 @@ export interface ReaderCalls {
   top: [TopRequest, Fresh<{ key: string; value: number }[]>]
   backup: [{ file: string }, undefined]
   check: [undefined, string[]]
-  /** Moves the write-ahead log into the file as far as nobody reads it. */
-  checkpoint: [undefined, undefined]
   close: [undefined, undefined]
 }

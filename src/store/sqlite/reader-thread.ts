@@ -201,6 +201,5 @@ serveCalls<ReaderCalls>({
   top,
   backup,
   check,
-  checkpoint: () => db.exec('PRAGMA wal_checkpoint(PASSIVE)'),
   close: () => db.close(),
 })

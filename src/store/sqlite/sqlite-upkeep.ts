@@ -1,13 +1,6 @@
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  HOUR_MS,
-  PURGE_PAUSE_MS,
-  PURGE_SLICE_ROWS,
-  SECOND_MS,
-  WAL_BYTES_HARD_MAX,
-  WAL_BYTES_SOFT_MAX,
-} from '../../core/limits.ts'
+import { HOUR_MS, PURGE_PAUSE_MS, PURGE_SLICE_ROWS, SECOND_MS } from '../../core/limits.ts'
 import type { StoreHealth, StoreOptions, Upkeep } from '../store.ts'
 import type { Folding } from './folding.ts'
 import type { ReaderCalls } from './reader-protocol.ts'
@@ -15,18 +8,13 @@ import type { Applier } from './sqlite-store.ts'
 import { Thread } from './thread.ts'
 import type { PurgeProgress, WriterCalls } from './writer-protocol.ts'
 
-const CHECKPOINT_EVERY_MS = 1_000
-
-/** Keeps the file in shape beside the commits: empties its log, forgets what is past its retention. */
+/** Keeps the file in shape beside the commits: forgets what is past its retention, copies, checks. */
 export class SqliteUpkeep implements Upkeep {
   private readonly file: string
   private readonly writer: Thread<WriterCalls>
   private readonly folding: Folding
   private readonly applier: Applier
   private readonly options: StoreOptions & { setMinuteFromMs: (fromMs: number) => void }
-  private readonly timer: NodeJS.Timeout
-  private checkpoints: Thread<ReaderCalls> | undefined = undefined
-  private isCheckpointing = false
   private isClosed = false
   private purging: Promise<number> | undefined = undefined
 
@@ -39,8 +27,6 @@ export class SqliteUpkeep implements Upkeep {
     this.folding = parts.folding
     this.applier = parts.applier
     this.options = options
-    this.timer = setInterval(() => this.checkpoint(), CHECKPOINT_EVERY_MS)
-    this.timer.unref()
   }
 
   health(): StoreHealth {
@@ -72,9 +58,7 @@ export class SqliteUpkeep implements Upkeep {
 
   async close(): Promise<void> {
     this.isClosed = true
-    clearInterval(this.timer)
     await this.purging
-    await this.checkpoints?.terminate()
   }
 
   private async purgeAll(nowMs: number): Promise<number> {
@@ -107,37 +91,15 @@ export class SqliteUpkeep implements Upkeep {
     return hourBefore
   }
 
-  private checkpoint(): void {
-    const bytes = this.walBytes()
-    if (this.isCheckpointing || this.isClosed || bytes < WAL_BYTES_SOFT_MAX) return
-    this.isCheckpointing = true
-    const done =
-      bytes > WAL_BYTES_HARD_MAX
-        ? this.writer.call('checkpoint', { truncate: true })
-        : this.checkpointThread().call('checkpoint', undefined)
-    done
-      .catch((error: Error) => this.options.log('checkpoint-failed', { error: error.message }))
-      .finally(() => {
-        this.isCheckpointing = false
-      })
-  }
-
-  private checkpointThread(): Thread<ReaderCalls> {
-    this.checkpoints ??= this.thread()
-    return this.checkpoints
-  }
-
   private async onOwnThread<Result>(work: (thread: Thread<ReaderCalls>) => Promise<Result>): Promise<Result> {
-    const thread = this.thread()
+    const thread = new Thread<ReaderCalls>(new URL('./reader-thread.ts', import.meta.url), {
+      file: this.file,
+    })
     try {
       return await work(thread)
     } finally {
       await thread.terminate()
     }
-  }
-
-  private thread(): Thread<ReaderCalls> {
-    return new Thread<ReaderCalls>(new URL('./reader-thread.ts', import.meta.url), { file: this.file })
   }
 
   private walBytes(): number {

@@ -57,7 +57,5 @@ export interface WriterCalls {
   addKey: [{ id: string; name: string; scopes: string; hash: string; createdMs: number }, undefined]
   revokeKey: [{ id: string }, boolean]
   setMeta: [{ name: string; value: string }, undefined]
-  /** Moves the write-ahead log into the file and empties it. */
-  checkpoint: [{ truncate: boolean }, undefined]
   close: [undefined, undefined]
 }

@@ -1,5 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { workerData } from 'node:worker_threads'
+import { WAL_PAGES_MAX } from '../../core/limits.ts'
 import { ID_BYTES } from './id-set.ts'
 import { serveCalls } from './serve-calls.ts'
 import type {
@@ -21,8 +22,9 @@ const HOURS_PER_DAY = 24
 const DAYS_PER_CHUNK = 32
 
 const db = new DatabaseSync((workerData as { file: string }).file, { timeout: 5_000 })
-// The log is moved into the file from the reading thread, so that no commit waits for it.
-db.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536')
+// The log is moved into the file as soon as it is a few megabytes long: a log that is written over again,
+// instead of growing, needs no change of the file's length, which halves the time of an fsync.
+db.exec(`PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${WAL_PAGES_MAX}; PRAGMA cache_size = -65536`)
 
 const begin = db.prepare('BEGIN IMMEDIATE')
 const commitTransaction = db.prepare('COMMIT')
@@ -180,9 +182,6 @@ serveCalls<WriterCalls>({
   revokeKey: ({ id }) => Number(revokeKey.run(id).changes) > 0,
   setMeta: ({ name, value }) => {
     setMeta.run(name, value)
-  },
-  checkpoint: ({ truncate }) => {
-    db.exec(`PRAGMA wal_checkpoint(${truncate ? 'TRUNCATE' : 'PASSIVE'})`)
   },
   close: () => db.close(),
 })

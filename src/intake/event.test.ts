@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { Value } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
 import { TallyError } from '../core/errors.ts'
-import { DAY_MS, DELTA_MAX } from '../core/limits.ts'
+import { DAY_MS, DELTA_MAX, EVENT_ID_CHARS_MAX, KEY_CHARS_MAX } from '../core/limits.ts'
 import { parseInstant } from '../core/rfc3339.ts'
 import { readEvent } from './event.ts'
 import { type Arrival, readEventAt, readEventLines, readEvents, readOneEvent } from './event-body.ts'
@@ -38,7 +38,18 @@ function event(more: Record<string, unknown>): string {
 
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 5 }),
-  fc.constantFrom('', 'x', 'ä', '😀', 'x'.repeat(256), 'x'.repeat(257), '😀'.repeat(256), '😀'.repeat(257)),
+  fc.constantFrom(
+    '',
+    'x',
+    'ä',
+    '😀',
+    ...[EVENT_ID_CHARS_MAX, KEY_CHARS_MAX].flatMap((chars) => [
+      'x'.repeat(chars),
+      'x'.repeat(chars + 1),
+      '😀'.repeat(chars),
+      '😀'.repeat(chars + 1),
+    ]),
+  ),
   fc.constantFrom('\u0000', 'a\u001f', '\u007f', '\u0080', '\ud800', '"', '\\', '[', '{'),
 )
 const number = fc.oneof(
@@ -185,7 +196,7 @@ test.each([
   [event({ id: 'a\u0000b' }), '/id'],
   [event({ key: '' }), '/key'],
   [event({ key: 7 }), '/key'],
-  [event({ key: 'x'.repeat(300) }), '/key'],
+  [event({ key: 'x'.repeat(KEY_CHARS_MAX + 1) }), '/key'],
   ['{"counter":"clicks","key":"\\ud800"}', '/key'],
   ['{"counter":"clicks","key":"\\u0000"}', '/key'],
   ['{"counter":"clicks"}', '/key'],

@@ -144,7 +144,7 @@ class SettingsReader {
     try {
       given.push({ raw: readFileSync(file, 'utf8').replace(/\r?\n$/, ''), source })
     } catch {
-      this.problems.push({ source, key: '(file)', expected: 'a file that can be read', got: shown(file) })
+      this.problems.push({ source, key: '(file)', expected: 'the path of a file that can be read' })
     }
   }
 
@@ -167,7 +167,10 @@ class SettingsReader {
     const options = [...Object.values(OPTIONS), ...Object.values(CLIENT_OPTIONS)] as Option<unknown>[]
     const keys = options.flatMap(({ key }) => (key === undefined ? [] : [key]))
     for (const key of this.file?.values.keys() ?? []) {
-      if (!keys.includes(key)) this.refuseName(this.file?.locate([key]) ?? '', key, 'a known setting', keys)
+      if (keys.includes(key)) continue
+      const expected =
+        key === 'sources' ? 'no sources (this version captures no databases)' : 'a known setting'
+      this.refuseName(this.file?.locate([key]) ?? '', key, expected, keys)
     }
     const secretFiles = options.filter(({ isSecret }) => isSecret).map(({ env }) => `${env}_FILE`)
     const variables = [CONFIG_ENV, ...options.map(({ env }) => env), ...secretFiles]

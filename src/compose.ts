@@ -5,6 +5,7 @@ import { VERSION } from './core/version.ts'
 import { openStore } from './drivers.ts'
 import { createGroupCommit, type GroupCommit } from './intake/group-commit.ts'
 import { intakeRoutes } from './intake/routes.ts'
+import { queryRoutes } from './query/routes.ts'
 import { type ApiKeys, openApiKeys } from './server/api-keys.ts'
 import { createMetrics } from './server/metrics.ts'
 import { createServer, stopServer } from './server/server.ts'
@@ -70,6 +71,8 @@ export async function composeService(settings: Settings, options: ComposeOptions
   })
   const intake = { commit, store, counters, statsCounter, now }
   await app.register(async (scope) => intakeRoutes(intake)(scope))
+  const query = { store, counters, statsCounter, now, ledger: () => commit.ledger() }
+  await app.register(async (scope) => queryRoutes(query)(scope))
   await app.ready()
 
   const purging = schedulePurges(() => upkeep.purge(now()), log)

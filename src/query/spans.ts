@@ -37,14 +37,14 @@ function addWindow(spans: SpanList, fromMs: number, toMs: number): void {
   spans.add('minute', hoursTo, toMs)
 }
 
-/** Joins what touches and is read alike. */
+/** Takes spans that follow on each other, and joins those that are read alike. */
 class SpanList {
   readonly list: Span[] = []
 
   add(resolution: Resolution, fromMs: number, toMs: number): void {
     if (fromMs >= toMs) return
     const last = this.list.at(-1)
-    if (last?.resolution === resolution && last.toMs === fromMs) {
+    if (last?.resolution === resolution) {
       this.list[this.list.length - 1] = { resolution, fromMs: last.fromMs, toMs }
     } else this.list.push({ resolution, fromMs, toMs })
   }

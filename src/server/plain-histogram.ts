@@ -33,7 +33,9 @@ interface HistogramOptions {
 }
 
 interface Sample {
-  readonly labels: Record<string, string | number>
+  readonly labels: Readonly<Record<string, string | number>>
+  /** The labels of the whole distribution. */
+  readonly sharedLabels: Readonly<Record<string, string>>
   readonly value: number
   readonly metricName: string
 }
@@ -64,11 +66,7 @@ export class PlainHistogram extends Histogram {
     return distribution
   }
 
-  override async get(): Promise<Awaited<ReturnType<Histogram['get']>>> {
-    return { ...(await super.get()), values: this.samples() }
-  }
-
-  /** What the registry asks for when it writes the exposition. */
+  /** What the registry asks for when it writes the exposition; `get` makes its objects of the same. */
   async getForPromString(): Promise<{ name: string; help: string; type: string; values: Sample[] }> {
     return { name: this.title, help: this.description, type: 'histogram', values: this.samples() }
   }
@@ -79,14 +77,17 @@ export class PlainHistogram extends Histogram {
       const total = slots.reduce((all, slot) => all + slot, 0)
       // A series nobody has ever fed would only cost the scraper.
       if (total === 0 && Object.keys(labels).length > 0) continue
+      const add = (metricName: string, value: number, own: Sample['labels'] = {}): void => {
+        samples.push({ labels: own, sharedLabels: labels, value, metricName })
+      }
       let below = 0
       for (const [index, bound] of this.bounds.entries()) {
         below += slots[index] ?? 0
-        samples.push({ labels: { ...labels, le: bound }, value: below, metricName: `${this.title}_bucket` })
+        add(`${this.title}_bucket`, below, { le: bound })
       }
-      samples.push({ labels: { ...labels, le: '+Inf' }, value: total, metricName: `${this.title}_bucket` })
-      samples.push({ labels, value: sum, metricName: `${this.title}_sum` })
-      samples.push({ labels, value: total, metricName: `${this.title}_count` })
+      add(`${this.title}_bucket`, total, { le: '+Inf' })
+      add(`${this.title}_sum`, sum)
+      add(`${this.title}_count`, total)
     }
     return samples
   }

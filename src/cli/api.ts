@@ -4,8 +4,8 @@ export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** Path with its segments encoded. */
   readonly path: string
-  /** Entries that are undefined are left out. */
-  readonly query?: Readonly<Record<string, string | undefined>>
+  /** Entries that are undefined are left out; a list gives its parameter once for each. */
+  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly body?: string
   readonly contentType?: string
   readonly accept?: string
@@ -75,7 +75,7 @@ export function pathOf(...segments: readonly string[]): string {
 export function targetOf({ path, query = {} }: ApiRequest): string {
   const parameters = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) parameters.set(name, value)
+    for (const one of typeof value === 'string' ? [value] : (value ?? [])) parameters.append(name, one)
   }
   return parameters.size === 0 ? path : `${path}?${parameters}`
 }

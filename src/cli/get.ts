@@ -1,4 +1,4 @@
-import { KEYS_PER_READ_MAX } from '../core/limits.ts'
+import { HEADER_BYTES_MAX, KEYS_PER_READ_MAX } from '../core/limits.ts'
 import { openApi } from './access.ts'
 import { type Api, askJson, pathOf } from './api.ts'
 import { EXIT, type ExitCode } from './exit.ts'
@@ -37,21 +37,31 @@ export async function runGet(
 }
 
 async function readAll(api: Api, counter: string, keys: readonly string[]): Promise<ReadingAnswer[]> {
-  const found = new Map<string, ReadingAnswer>()
-  // In a list the comma ends a key, so keys with one are asked for alone.
-  const listed = keys.length === 1 ? [] : keys.filter((key) => !key.includes(','))
-  for (let at = 0; at < listed.length; at += KEYS_PER_READ_MAX) {
-    const part = listed.slice(at, at + KEYS_PER_READ_MAX).join(',')
-    const path = pathOf('v1', 'counters', counter)
-    const page = (await askJson(api, { method: 'GET', path, query: { keys: part } })) as {
+  const path = pathOf('v1', 'counters', counter)
+  const readings: ReadingAnswer[] = []
+  for (const part of requestsOf(keys)) {
+    const page = (await askJson(api, { method: 'GET', path, query: { key: part } })) as {
       readings: ReadingAnswer[]
     }
-    for (const reading of page.readings) found.set(reading.key, reading)
+    readings.push(...page.readings)
   }
+  return readings
+}
+
+/** Keys for one request after the other: as many as may be asked for, and as fit into an address. */
+function requestsOf(keys: readonly string[]): string[][] {
+  const requests: string[][] = []
+  let bytes = Number.POSITIVE_INFINITY
   for (const key of keys) {
-    if (found.has(key)) continue
-    const path = pathOf('v1', 'counters', counter, key)
-    found.set(key, (await askJson(api, { method: 'GET', path })) as ReadingAnswer)
+    const keyBytes = encodeURIComponent(key).length + '&key='.length
+    const last = requests.at(-1)
+    if (last !== undefined && bytes + keyBytes <= HEADER_BYTES_MAX / 2 && last.length < KEYS_PER_READ_MAX) {
+      last.push(key)
+      bytes += keyBytes
+    } else {
+      requests.push([key])
+      bytes = keyBytes
+    }
   }
-  return keys.flatMap((key) => found.get(key) ?? [])
+  return requests
 }

@@ -62,6 +62,11 @@ export class CellTable {
     return this.keys(counterId)
   }
 
+  /** All cells, counter by counter: the order of the journal, whatever order a batch named them in. */
+  *byCounter(): Generator<Cell> {
+    for (const keys of this.counters.values()) yield* keys.values()
+  }
+
   /** Adds a key that is not in the table yet. */
   create(counter: StoredCounter, key: string, value: number, version: number): Cell {
     const cell = { counter, key, index: this.order.length, value, version, minutes: new Minutes() }

@@ -97,7 +97,8 @@ export class Memtable {
 
   /** Takes in a batch's cells after its commit. Its ids are in already: the counting put them there. */
   merge(batch: CellTable, seq: number): void {
-    for (const cell of batch.order) {
+    // Counter by counter, as a row of the journal has them: replaying it must give the same order.
+    for (const cell of batch.byCounter()) {
       const own =
         this.cells.get(cell.counter.id, cell.key) ??
         this.cells.create(cell.counter, cell.key, cell.value, seq)

@@ -2,7 +2,7 @@ import path from 'node:path'
 import { load, runReference, startTally, temporaryDir, untilQuiet } from './processes.ts'
 import type { FsyncResult } from './reference.ts'
 import { median, milliseconds, type RowResult } from './report.ts'
-import type { Pace } from './throughput.ts'
+import { calmest, measure, type Pace } from './rounds.ts'
 
 const CONNECTIONS = 64
 const KEYS = 1_000
@@ -32,25 +32,17 @@ export async function compareLatency(highestPerS: number, pace: Pace): Promise<R
   const tally = await startTally(path.join(dir, 'tally.db'))
   const ratePerS = highestPerS / 2
   try {
-    const plan = {
-      port: tally.port,
-      shape: { kind: 'single', keys: KEYS },
-      connections: CONNECTIONS,
-    } as const
-    await load({ ...plan, warmupMs: 0, durationMs: pace.warmupMs, ratePerS })
-    const rounds: { fsync: FsyncResult; p50: number; p99: number; p999: number }[] = []
-    for (let index = 0; index < pace.rounds; index += 1) {
+    const shape = { kind: 'single', keys: KEYS } as const
+    const plan = { shape, connections: CONNECTIONS, durationMs: pace.roundMs, ratePerS }
+    await load({ ...plan, port: tally.port, warmupMs: 0, durationMs: pace.warmupMs })
+    const { rounds, note } = await calmest(pace, async () => {
       await untilQuiet(tally.pid)
       const fsync = await runReference<FsyncResult>('fsync', { dir, durationMs: pace.roundMs })
-      const { latencyUs } = await load({
-        ...plan,
-        warmupMs: pace.roundMs / 5,
-        durationMs: pace.roundMs,
-        ratePerS,
-      })
-      rounds.push({ fsync, ...latencyUs })
-    }
+      const { load: result, busy, others } = await measure(tally, { ...plan, warmupMs: pace.roundMs / 5 })
+      return { fsync, busy, others, ...result.latencyUs }
+    })
     const middle = (of: (round: (typeof rounds)[number]) => number) => milliseconds(median(rounds.map(of)))
+    const busy = Math.round(100 * median(rounds.map((round) => round.busy)))
     return {
       row: 'latency',
       title: 'p99 of single events at half the highest rate, to the p99 of a 4 KB append and fsync',
@@ -62,8 +54,9 @@ export async function compareLatency(highestPerS: number, pace: Pace): Promise<R
       aim: 2,
       notes: [
         `at ${Math.round(ratePerS).toLocaleString('en')} requests a second, measured from each intended moment`,
-        `tally: p50 ${middle((round) => round.p50)}, p99.9 ${middle((round) => round.p999)}`,
+        `tally: p50 ${middle((round) => round.p50)}, p99.9 ${middle((round) => round.p999)}, ${busy} % of its core`,
         `fsync: p50 ${middle((round) => round.fsync.p50Us)}`,
+        ...(note ? [note] : []),
       ],
     }
   } finally {

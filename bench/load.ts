@@ -31,6 +31,8 @@ export interface LoadResult {
   readonly errors: number
   readonly firstError: string | undefined
   readonly latencyUs: { mean: number; p50: number; p90: number; p99: number; p999: number; max: number }
+  /** CPU time of this process, start-up included, milliseconds. */
+  readonly cpuMs: number
   /** The share of time in which the generator itself was computing; near 1 in a closed loop it may be the limit. */
   readonly generatorBusy: number
 }
@@ -256,6 +258,7 @@ class Load {
         p999: histogram.quantile(0.999),
         max: histogram.max,
       },
+      cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
       generatorBusy: utilization,
     })
   }

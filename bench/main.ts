@@ -3,9 +3,10 @@ import { parseArgs } from 'node:util'
 import { compareLatency, highestRate } from './latency.ts'
 import { canPin, diskDir, LOAD_CORE, SERVER_CORE } from './processes.ts'
 import { type RowResult, table, verdict } from './report.ts'
+import type { Pace } from './rounds.ts'
 import { BARE_ROWS, PARSE_ROWS, ROW_NAMES } from './rows.ts'
 import { soak } from './soak.ts'
-import { compareWithBare, compareWithParse, type Pace } from './throughput.ts'
+import { compareWithBare, compareWithParse } from './throughput.ts'
 import { compareYear } from './year.ts'
 
 const HELP = `npm run bench -- [rows…] [options]

@@ -146,12 +146,12 @@ export function cpuMs(pid: number): number {
   }
 }
 
-/** Time the server's core was busy so far, with anything, milliseconds; NaN where there is no /proc. */
-export function coreBusyMs(): number {
+/** Time a core was busy so far, with anything, milliseconds; NaN where there is no /proc. */
+export function coreBusyMs(core: number): number {
   try {
     const line = readFileSync('/proc/stat', 'latin1')
       .split('\n')
-      .find((text) => text.startsWith(`cpu${SERVER_CORE} `))
+      .find((text) => text.startsWith(`cpu${core} `))
     const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (line ?? '')
       .split(' ')
       .slice(1)

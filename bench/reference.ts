@@ -34,9 +34,9 @@ export interface FsyncResult {
 
 /** As long as what Tally answers to the same request. */
 const ANSWERS = {
-  events: '{"received":1,"counted":1,"duplicate":0,"position":"0123456789abcdef.0000000001"}',
+  events: '{"received":1,"counted":1,"duplicate":0,"position":"0a1b2c3d-10000"}',
   reading:
-    '{"counter":"clicks","key":"000","value":1000000,"version":1000000,"position":"0123456789abcdef.0000000001","asOf":"2026-01-01T00:00:00.000Z"}',
+    '{"counter":"clicks","key":"000","value":1000,"version":1000,"position":"0a1b2c3d-10000","asOf":"2026-01-01T00:00:00.000Z"}',
 }
 
 const WRITE_BYTES = 4096

@@ -97,7 +97,7 @@ function exitCodeOfAnswer(status: number, code: string): ExitCode {
 
 function sentence(status: number, problem: Problem): string {
   const { title, detail, at, expected, got, code } = problem
-  const said = [title, detail].filter((part) => part !== undefined && part !== '').join(': ')
+  const said = detail === undefined || detail === '' ? title : detail
   const extras = [
     at === undefined ? '' : `at ${at}`,
     expected === undefined ? '' : `expected ${expected}`,
@@ -105,5 +105,5 @@ function sentence(status: number, problem: Problem): string {
   ].filter((part) => part !== '')
   const where = extras.length === 0 ? '' : ` (${extras.join(', ')})`
   const help = status === 401 ? ' Give a key in TALLY_API_KEY, or in a file named by --api-key-file.' : ''
-  return `${said || 'no explanation'}${where} [${status} ${code}]${help}`
+  return `${said ?? 'no explanation'}${where} [${status} ${code}]${help}`
 }

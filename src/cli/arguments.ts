@@ -50,9 +50,13 @@ export function momentArgument(flag: string, text: string, zone: TimeZone, nowMs
 function startOfDate(date: string, zone: TimeZone): number | undefined {
   const noonMs = parseInstant(`${date}T12:00:00Z`)
   if (noonMs === undefined) return undefined
-  const offsetMinutes = zone.periods(noonMs, noonMs + 1)[0]?.offsetMinutes ?? 0
-  const aroundMs = noonMs - offsetMinutes * MINUTE_MS
+  const aroundMs = noonMs - offsetAt(noonMs, zone) * MINUTE_MS
   return windowsOf({ fromMs: aroundMs, toMs: aroundMs + 1 }, zone, { width: 'day', max: 3 })?.edgesMs[0]
+}
+
+/** How far clocks are ahead of UTC at a moment, minutes. */
+export function offsetAt(momentMs: number, zone: TimeZone): number {
+  return zone.periods(momentMs, momentMs).findLast(({ startMs }) => startMs <= momentMs)?.offsetMinutes ?? 0
 }
 
 /** The range of `--from` and `--to`; without them, what suits the width: an hour, a day or a month until now. */

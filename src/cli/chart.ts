@@ -13,6 +13,12 @@ export interface ChartSize {
   readonly rows: number
 }
 
+/** The least width of the drawing, and the space and line beside the numbers. */
+const COLUMNS_MIN = 10
+const GUTTER_BORDER = 2
+/** Few columns are drawn wide, up to this. */
+const WIDE_MAX = 4
+
 const EIGHTHS = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'] as const
 /** From the top of a cell downwards there are no eighths, only halves. */
 const HALVES_DOWN = [' ', '▀', '█'] as const
@@ -22,13 +28,15 @@ const HALVES_DOWN = [' ', '▀', '█'] as const
  * neighbours summed to one. Counts below zero hang below the axis.
  */
 export function drawChart(buckets: readonly ChartBucket[], size: ChartSize): string {
-  const gutter = Math.max(...extremes(buckets).map((value) => grouped(value).length))
-  const width = Math.max(10, size.columns - gutter - 3)
+  // No column is higher than all of them together, so its number fits too.
+  const room = grouped(buckets.reduce((sum, { count }) => sum + Math.abs(count), 0)).length
+  const width = Math.max(COLUMNS_MIN, size.columns - room - GUTTER_BORDER)
   const perColumn = Math.max(1, Math.ceil(buckets.length / width))
   const columns = summed(buckets, perColumn)
-  const wide = Math.max(1, Math.min(4, Math.floor(width / columns.length)))
+  const wide = Math.max(1, Math.min(WIDE_MAX, Math.floor(width / columns.length)))
   const [highest, lowest] = extremes(columns)
-  const rowsUp = highest === 0 && lowest < 0 ? 0 : Math.max(1, rowsOf(highest, highest - lowest, size.rows))
+  const gutter = Math.max(grouped(highest).length, grouped(lowest).length)
+  const rowsUp = highest === 0 ? 0 : Math.max(1, Math.round((highest / (highest - lowest)) * size.rows))
   const rowsDown = lowest === 0 ? 0 : Math.max(1, size.rows - rowsUp)
   const lines: string[] = []
   for (let row = rowsUp; row > 0; row--) {
@@ -64,10 +72,6 @@ function summed(buckets: readonly ChartBucket[], perColumn: number): ChartBucket
     columns.push({ label: part[0]?.label ?? '', count: part.reduce((sum, { count }) => sum + count, 0) })
   }
   return columns
-}
-
-function rowsOf(part: number, whole: number, rows: number): number {
-  return whole === 0 ? rows : Math.round((part / whole) * rows)
 }
 
 /** The cell of a column in the row counted from the axis upwards. A count that is not 0 shows at least a line. */

@@ -4,7 +4,7 @@ import type { TimeZone } from '../core/time-zone.ts'
 import type { WindowWidth } from '../core/windows.ts'
 import { openApi } from './access.ts'
 import { askJson, pathOf } from './api.ts'
-import { rangeArguments, zoneArgument } from './arguments.ts'
+import { offsetAt, rangeArguments, zoneArgument } from './arguments.ts'
 import { drawChart } from './chart.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import type { Invocation } from './invocation.ts'
@@ -74,9 +74,7 @@ function draw(buckets: readonly SeriesBucket[], width: WindowWidth, columns: num
 }
 
 function spanText({ fromMs, toMs }: TimeRange, zone: TimeZone): string {
-  const text = (momentMs: number): string => {
-    const offsetMinutes = zone.periods(momentMs, momentMs + 1)[0]?.offsetMinutes ?? 0
-    return formatLocal(momentMs, offsetMinutes).slice(0, 16).replace('T', ' ')
-  }
+  const text = (momentMs: number): string =>
+    formatLocal(momentMs, offsetAt(momentMs, zone)).slice(0, 16).replace('T', ' ')
   return `${text(fromMs)} to ${text(toMs)}`
 }

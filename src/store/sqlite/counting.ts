@@ -3,7 +3,7 @@ import { MINUTE_MS, SECOND_MS, VALUE_CACHE_KEYS_MAX } from '../../core/limits.ts
 import type { Position } from '../../core/position.ts'
 import { writeEventId } from '../event-id.ts'
 import { type Cell, CellTable, type StoredCounter } from './cells.ts'
-import { ID_BYTES, ID_WORDS } from './id-set.ts'
+import { ID_BYTES, ID_WORDS, timeOfId } from './id-set.ts'
 import { type Answer, encodeCells, type JournalRow, type LedgerTotals, Memtable, sealed } from './memtable.ts'
 import { ValueCache, type Versioned } from './value-cache.ts'
 
@@ -27,11 +27,16 @@ export interface Counted {
   readonly idsBefore: number
 }
 
-/** No id of the tables lies strictly between `low` and `high`. */
+/** No id of the tables carries a time strictly between the two, milliseconds since the epoch. */
 export interface IdGap {
-  readonly low: Uint32Array
-  readonly high: Uint32Array
+  readonly lowMs: number
+  readonly highMs: number
 }
+
+/** The gap of a store without ids. */
+export const NO_IDS: IdGap = { lowMs: -1, highMs: Number.POSITIVE_INFINITY }
+/** Nothing is known: every id is looked up. */
+export const NO_GAP: IdGap = { lowMs: 0, highMs: 0 }
 
 const NO_TOTALS: LedgerTotals = { received: 0, counted: 0, duplicate: 0, rejected: 0 }
 const COUNTED = 1
@@ -217,6 +222,7 @@ export class Counting {
       this.words = new Uint32Array(events * 2 * ID_WORDS)
     }
     this.flags.fill(0, 0, events)
+    const { lowMs, highMs } = this.gap
     const doubtful: number[] = []
     let number = 0
     for (const submission of batch.submissions) {
@@ -225,7 +231,8 @@ export class Counting {
           const at = number * ID_WORDS
           writeEventId(event.id, this.words, at)
           this.words[at + 4] = this.counters(event.counter).id
-          if (!isInside(this.gap, this.words, at)) doubtful.push(number)
+          const timeMs = timeOfId(this.words, at)
+          if (timeMs <= lowMs || timeMs >= highMs) doubtful.push(number)
         }
         number++
       }
@@ -251,17 +258,4 @@ function addToTotals(
     totals.duplicate += outcome.duplicate
   } else if (outcome.kind === 'replayed') totals.duplicate += events
   else totals.rejected += events
-}
-
-/** Whether the id at `at` lies strictly inside the gap, by its first four words. */
-function isInside(gap: IdGap, words: Uint32Array, at: number): boolean {
-  return isAbove(words, at, gap.low, 0) && isAbove(gap.high, 0, words, at)
-}
-
-function isAbove(left: Uint32Array, leftAt: number, right: Uint32Array, rightAt: number): boolean {
-  for (let index = 0; index < ID_WORDS - 1; index++) {
-    const difference = (left[leftAt + index] as number) - (right[rightAt + index] as number)
-    if (difference !== 0) return difference > 0
-  }
-  return false
 }

@@ -1,4 +1,5 @@
 import {
+  DAY_MS,
   FOLD_AFTER_IDS,
   FOLD_AFTER_KEYS,
   FOLD_AFTER_MS,
@@ -6,17 +7,20 @@ import {
   FOLD_SLICE_KEYS,
   SECOND_MS,
 } from '../../core/limits.ts'
-import type { Counting, IdGap } from './counting.ts'
-import { ID_BYTES, ID_WORDS, wordsOfBytes } from './id-set.ts'
+import { type Counting, type IdGap, NO_GAP } from './counting.ts'
+import { IDS_MAX } from './id-set.ts'
 import type { Memtable } from './memtable.ts'
 import type { Thread } from './thread.ts'
-import type { GapBytes, Slice, WriterCalls } from './writer-protocol.ts'
+import type { Slice, WriterCalls } from './writer-protocol.ts'
 
 /** How many times its usual size the active memtable may reach before commits wait for the fold. */
 const PRESSURE = 4
+// What is frozen under pressure must still be within what an IdSet can put in order.
+const IDS_PRESSED = Math.min(PRESSURE * FOLD_AFTER_IDS, IDS_MAX / 2)
 const RETRY_MS = 1_000
-/** Ids from up to this far ahead of the clock count as being of now. */
-const GAP_AHEAD_MS = 60_000
+/** Ids that carry a time this near to the clock count as being of now: these go into blocks. */
+const AHEAD_MS = 60_000
+const BEHIND_MS = DAY_MS
 
 /**
  * Moves what the journal holds into the tables, behind the commits and in slices small enough that no
@@ -41,7 +45,8 @@ export class Folding {
   private isCommitInFlight = false
   private keysOwed = 0
   private idsOwed = 0
-  private frozenLedger: Slice['last'] | undefined = undefined
+  private last: Slice['last'] | undefined = undefined
+  private idOrder: Uint32Array = new Uint32Array()
   private readonly timer: NodeJS.Timeout
   private waiters: (() => void)[] = []
   private retryAtMs = 0
@@ -59,7 +64,7 @@ export class Folding {
     this.options = options
     this.foldedThrough = options.foldedThrough
     this.done = options.done
-    if (counting.frozen !== undefined) this.keepLedger()
+    if (counting.frozen !== undefined) this.prepare()
     this.timer = setInterval(() => this.go(), FOLD_AFTER_MS / 4)
     this.timer.unref()
   }
@@ -76,7 +81,7 @@ export class Folding {
     const { active } = this.counting
     return (
       this.counting.frozen !== undefined &&
-      (active.ids.size > PRESSURE * FOLD_AFTER_IDS || active.cells.order.length > PRESSURE * FOLD_AFTER_KEYS)
+      (active.ids.size > IDS_PRESSED || active.cells.order.length > PRESSURE * FOLD_AFTER_KEYS)
     )
   }
 
@@ -143,14 +148,12 @@ export class Folding {
     this.counting.freeze()
     this.activeSinceMs = performance.now()
     this.done = 0
-    this.keepLedger()
+    this.prepare()
   }
 
-  private keepLedger(): void {
-    const momentMs = this.options.now() + GAP_AHEAD_MS
-    const moment = Buffer.alloc(ID_BYTES)
-    moment.writeUIntBE(momentMs, 0, 6)
-    this.frozenLedger = { ledger: [...this.counting.ledger], gapAround: moment }
+  private prepare(): void {
+    this.last = { ledger: [...this.counting.ledger], gapAroundMs: this.options.now() + AHEAD_MS }
+    this.idOrder = this.counting.frozen?.ids.byTime() ?? new Uint32Array()
   }
 
   private sendSlice(): void {
@@ -169,15 +172,22 @@ export class Folding {
     )
   }
 
-  private sliceDone(slice: Slice, gap: GapBytes | undefined): void {
+  private sliceDone(slice: Slice, gap: IdGap | undefined): void {
     this.isSliceInFlight = false
     this.done = slice.done
     if (slice.last !== undefined) {
       this.foldedThrough = slice.through
-      this.counting.folded(gapOf(gap))
+      this.counting.folded(gap ?? NO_GAP)
       this.release()
     }
     if (!this.isCommitInFlight) setImmediate(() => this.go())
+  }
+
+  /** Where nothing is stored, as far as it is of now. */
+  private blockRange(): IdGap {
+    const { lowMs, highMs } = this.counting.gap
+    const nowMs = this.options.now()
+    return { lowMs: Math.max(lowMs, nowMs - BEHIND_MS), highMs: Math.min(highMs, nowMs + AHEAD_MS) }
   }
 
   private release(): void {
@@ -206,23 +216,16 @@ export class Folding {
       through: frozen.lastSeq,
       done,
       keys,
-      ids: frozen.ids.bytes(idStart, idEnd),
+      ids: frozen.ids.pick(this.idOrder.subarray(idStart, idEnd)),
+      blockRange: this.blockRange(),
       answers: isLast ? [...frozen.answers.values()] : [],
       atS: Math.ceil(this.options.now() / SECOND_MS),
       minuteFrom: this.options.minuteFrom(),
-      ...(isLast && this.frozenLedger !== undefined ? { last: this.frozenLedger } : {}),
+      ...(isLast && this.last !== undefined ? { last: this.last } : {}),
     }
   }
 }
 
 function sizeOf(table: Memtable): number {
   return table.cells.order.length + table.ids.size
-}
-
-/** The widest gap where there is nothing: every id lies strictly inside it. */
-export function gapOf(bytes: GapBytes | undefined): IdGap {
-  const low = bytes?.low === undefined ? new Uint32Array(ID_WORDS) : wordsOfBytes(bytes.low)
-  const high =
-    bytes?.high === undefined ? new Uint32Array(ID_WORDS).fill(0xffff_ffff) : wordsOfBytes(bytes.high)
-  return { low, high }
 }

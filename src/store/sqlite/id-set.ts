@@ -5,6 +5,10 @@ export const ID_WORDS = 5
 export const ID_BYTES = ID_WORDS * 4
 
 const EMPTY = 0
+/** A sort key is 44 bits of time and 20 bits of the entry's number. */
+const NUMBER_BITS = 20
+const NUMBER_MASK = (1 << NUMBER_BITS) - 1
+export const IDS_MAX = 1 << NUMBER_BITS
 const LOAD_MAX = 0.5
 const SLOTS_MIN = 1024
 
@@ -62,6 +66,36 @@ export class IdSet {
     return Buffer.from(copy.buffer).swap32()
   }
 
+  /**
+   * The numbers of the entries in the order of the time that their first 48 bits would be in a UUIDv7. Times
+   * above 2^44 ms (the year 2527: no UUIDv7 of our days) may stand anywhere.
+   */
+  byTime(): Uint32Array {
+    const keys = new BigUint64Array(this.count)
+    const halves = new Uint32Array(keys.buffer)
+    for (let entry = 0; entry < this.count; entry++) {
+      const high = this.words[entry * ID_WORDS] as number
+      const low = (this.words[entry * ID_WORDS + 1] as number) >>> 16
+      halves[entry * 2] = (low << NUMBER_BITS) | entry
+      halves[entry * 2 + 1] = (high << 4) | (low >>> (32 - NUMBER_BITS))
+    }
+    keys.sort()
+    const numbers = new Uint32Array(this.count)
+    for (let at = 0; at < this.count; at++) numbers[at] = (halves[at * 2] as number) & NUMBER_MASK
+    return numbers
+  }
+
+  /** The entries with these numbers as bytes, big-endian, 20 a piece. */
+  pick(numbers: Uint32Array): Uint8Array {
+    const copy = new Uint32Array(numbers.length * ID_WORDS)
+    for (const [at, entry] of numbers.entries()) {
+      const base = entry * ID_WORDS
+      for (let index = 0; index < ID_WORDS; index++)
+        copy[at * ID_WORDS + index] = this.words[base + index] as number
+    }
+    return Buffer.from(copy.buffer).swap32()
+  }
+
   private find(from: Uint32Array, at: number): number {
     const mask = this.slots.length - 1
     let hash = 0
@@ -108,4 +142,9 @@ export function wordsOfBytes(bytes: Uint8Array): Uint32Array {
   copy.set(bytes)
   copy.swap32()
   return new Uint32Array(copy.buffer, copy.byteOffset, copy.byteLength / 4)
+}
+
+/** The time that the first 48 bits of an id would be in a UUIDv7, milliseconds since the epoch. */
+export function timeOfId(words: Uint32Array, at: number): number {
+  return (words[at] as number) * 0x1_0000 + ((words[at + 1] as number) >>> 16)
 }

@@ -10,7 +10,9 @@ import { TallyError } from '../../core/errors.ts'
  * - `key`: a key of a counter with its value; `version` is the batch that last changed it.
  * - `minute`, `hour`, `day`: the series. `chunk` (the hour, the day, 32 days) goes first, so that what is
  *   written and purged together lies together, and a key's buckets of a chunk are neighbours.
- * - `seen`: event ids, 16 bytes and 4 of the counter, with the second they came.
+ * - `seen_block`: event ids in the order of the time they carry (UUIDv7), a page full of them in a row.
+ * - `seen`: all other event ids, each a row. An id is 16 bytes and 4 of its counter; `at` is when it came, in
+ *   seconds.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -44,6 +46,12 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (chunk, key, bucket)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE seen (id BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE seen_block (
+    number INTEGER PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, at INTEGER NOT NULL,
+    ids BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX seen_block_by_time ON seen_block (first_ms, last_ms);
+  CREATE INDEX seen_block_by_age ON seen_block (at);
   CREATE TABLE answer (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, received INTEGER NOT NULL, counted INTEGER NOT NULL,
     duplicate INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL

@@ -1,8 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../core/position.ts'
 import { CounterRegistry } from './counter-registry.ts'
-import { Counting } from './counting.ts'
-import { gapOf } from './folding.ts'
+import { Counting, NO_GAP, NO_IDS } from './counting.ts'
 import type { LedgerTotals } from './memtable.ts'
 import { Memtable } from './memtable.ts'
 import { readState, type TableReads } from './tables.ts'
@@ -45,11 +44,10 @@ export function recover(
     ledger = new Map(JSON.parse(row.ledger) as [string, LedgerTotals][])
     seq = row.seq
   }
-  // Nothing is known of the gap yet: until the first fold every id is looked up.
-  const noGap = { low: gapOf(undefined).high, high: gapOf(undefined).low }
   const counting = new Counting(tables, (name) => counters.get(name), {
     ledger,
-    gap: tables.isWithoutIds() ? gapOf(undefined) : noGap,
+    // Nothing is known of the gap yet: until the first fold every id is looked up.
+    gap: tables.isWithoutIds() ? NO_IDS : NO_GAP,
     position: options.position,
   })
   counting.active = active

@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { StoredKey } from '../store.ts'
 import type { Tables } from './counting.ts'
-import { ID_BYTES } from './id-set.ts'
 import type { Answer, JournalRow, LedgerTotals } from './memtable.ts'
+import { SeenReader } from './seen-reader.ts'
 import type { Versioned } from './value-cache.ts'
 
 /** A key's row, as pages and tops need it. */
@@ -13,16 +13,13 @@ export interface KeyRow extends Versioned {
 /** The short reads, on a connection of the main thread: one statement each, microseconds. */
 export class TableReads implements Tables {
   private readonly statements
+  private readonly ids: SeenReader
 
   constructor(db: DatabaseSync) {
-    const seen = db.prepare(`
-      WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?2)
-      SELECT n FROM number WHERE EXISTS (SELECT 1 FROM seen WHERE id = substr(?1, n * ${ID_BYTES} + 1, ${ID_BYTES}))`)
+    this.ids = new SeenReader(db)
     this.statements = {
       value: db.prepare('SELECT value, version FROM key WHERE counter = ? AND name = ?'),
       answer: db.prepare('SELECT * FROM answer WHERE key = ?'),
-      seen,
-      anyId: db.prepare('SELECT 1 FROM seen LIMIT 1'),
       page: db.prepare(
         'SELECT name AS key, value, version FROM key WHERE counter = ? AND name > ? ORDER BY name LIMIT ?',
       ),
@@ -45,11 +42,11 @@ export class TableReads implements Tables {
   }
 
   seen(ids: Uint8Array): number[] {
-    return this.statements.seen.all(ids, ids.byteLength / ID_BYTES).map((row) => Number(row.n))
+    return this.ids.seen(ids)
   }
 
   isWithoutIds(): boolean {
-    return this.statements.anyId.get() === undefined
+    return this.ids.isEmpty()
   }
 
   page(counterId: number, after: string | undefined, limit: number): KeyRow[] {

@@ -1,3 +1,4 @@
+import type { IdGap } from './counting.ts'
 import type { Answer, JournalRow, LedgerTotals } from './memtable.ts'
 
 /** What folding a key needs: its absolute value, and the deltas of its minutes. */
@@ -16,13 +17,16 @@ export interface Slice {
   /** How many entries of the memtable are in the tables after this slice. */
   readonly done: number
   readonly keys: FoldedKey[]
+  /** In the order of the time they carry. */
   readonly ids: Uint8Array
+  /** Ids that carry a time strictly between these go into blocks: nothing is stored there yet. */
+  readonly blockRange: IdGap
   readonly answers: Answer[]
   readonly atS: number
   /** Minutes before this one are past their retention and not stored. */
   readonly minuteFrom: number
   /** With the last slice: the ledger as of `through`, and the moment around which to look for the id gap. */
-  readonly last?: { readonly ledger: [string, LedgerTotals][]; readonly gapAround: Uint8Array }
+  readonly last?: { readonly ledger: [string, LedgerTotals][]; readonly gapAroundMs: number }
 }
 
 export interface PurgeRequest {
@@ -41,18 +45,12 @@ export interface PurgeProgress {
   readonly after: Uint8Array | undefined
 }
 
-/** The neighbours of a moment among the seen ids: 20 bytes each, undefined where there is none. */
-export interface GapBytes {
-  readonly low: Uint8Array | undefined
-  readonly high: Uint8Array | undefined
-}
-
 /** Every call of the writer thread: its argument and its answer. */
 export interface WriterCalls {
   /** Appends to the journal; durable when answered. New counters come with the first batch that names them. */
   commit: [{ row: JournalRow; counters: [id: number, name: string, wholeSeries: boolean][] }, undefined]
   /** Moves a slice into the tables. Not synced by itself: until it is, the journal still has it all. */
-  fold: [Slice, GapBytes | undefined]
+  fold: [Slice, IdGap | undefined]
   purge: [PurgeRequest, PurgeProgress]
   addKey: [{ id: string; name: string; scopes: string; hash: string; createdMs: number }, undefined]
   revokeKey: [{ id: string }, boolean]

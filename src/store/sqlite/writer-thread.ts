@@ -1,16 +1,11 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { workerData } from 'node:worker_threads'
 import { WAL_PAGES_MAX } from '../../core/limits.ts'
+import type { IdGap } from './counting.ts'
 import { ID_BYTES } from './id-set.ts'
+import { SeenWriter } from './seen-writer.ts'
 import { serveCalls } from './serve-calls.ts'
-import type {
-  FoldedKey,
-  GapBytes,
-  PurgeProgress,
-  PurgeRequest,
-  Slice,
-  WriterCalls,
-} from './writer-protocol.ts'
+import type { FoldedKey, PurgeProgress, PurgeRequest, Slice, WriterCalls } from './writer-protocol.ts'
 
 /**
  * The thread that writes. It holds the only writing connection and does one call after the other; whoever
@@ -20,6 +15,8 @@ import type {
 const MINUTES_PER_HOUR = 60
 const HOURS_PER_DAY = 24
 const DAYS_PER_CHUNK = 32
+/** Removing a block of ids costs about as much as removing this many rows. */
+const ROWS_PER_BLOCK = 10
 
 const db = new DatabaseSync((workerData as { file: string }).file, { timeout: 5_000 })
 // The log is moved into the file as soon as it is a few megabytes long: a log that is written over again,
@@ -47,16 +44,11 @@ const upsertBucket = Object.fromEntries(
       ON CONFLICT DO UPDATE SET count = count + excluded.count`),
   ]),
 ) as Record<'minute' | 'hour' | 'day', StatementSync>
-// One statement for all ids of a slice: the loop runs inside SQLite.
-const insertIds = db.prepare(`
-  WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?2)
-  INSERT OR IGNORE INTO seen SELECT substr(?1, n * ${ID_BYTES} + 1, ${ID_BYTES}), ?3 FROM number`)
 const upsertAnswer = db.prepare('INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)')
 const setFold = db.prepare('UPDATE fold SET through = ?, done = ?')
 const deleteJournal = db.prepare('DELETE FROM journal WHERE seq <= ?')
 const upsertLedger = db.prepare('INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)')
-const idBelow = db.prepare('SELECT max(id) AS id FROM seen WHERE id < ?')
-const idFrom = db.prepare('SELECT min(id) AS id FROM seen WHERE id >= ?')
+const seenIds = new SeenWriter(db)
 
 /** Runs work in one transaction; whatever fails leaves none open. */
 function transaction<Result>(work: () => Result): Result {
@@ -94,23 +86,13 @@ function foldKey(key: FoldedKey, minuteFrom: number): void {
   }
 }
 
-function gapAround(moment: Uint8Array): GapBytes {
-  const low = idBelow.get(moment)?.id
-  const high = idFrom.get(moment)?.id
-  return {
-    low: low instanceof Uint8Array ? low : undefined,
-    high: high instanceof Uint8Array ? high : undefined,
-  }
-}
-
-function fold(slice: Slice): GapBytes | undefined {
+function fold(slice: Slice): IdGap | undefined {
   // A slice that a power failure takes back is still in the journal, so it needn't be synced.
   syncOff.get()
   try {
     transaction(() => {
       for (const key of slice.keys) foldKey(key, slice.minuteFrom)
-      const ids = slice.ids.byteLength / ID_BYTES
-      if (ids > 0) insertIds.run(slice.ids, ids, slice.atS)
+      seenIds.insert(slice.ids, slice.blockRange, slice.atS)
       for (const { key, fingerprint, received, counted, duplicate, seq, atS } of slice.answers) {
         upsertAnswer.run(key, fingerprint, received, counted, duplicate, seq, atS)
       }
@@ -124,12 +106,14 @@ function fold(slice: Slice): GapBytes | undefined {
   } finally {
     syncOn.get()
   }
-  return slice.last === undefined ? undefined : gapAround(slice.last.gapAround)
+  return slice.last === undefined ? undefined : seenIds.gapAround(slice.last.gapAroundMs)
 }
 
 const idAfter = db.prepare('SELECT id FROM seen WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?')
 const deleteSeen = db.prepare('DELETE FROM seen WHERE id > ? AND id <= ? AND at < ?')
 const deleteSeenRest = db.prepare('DELETE FROM seen WHERE id > ? AND at < ?')
+const deleteBlocks = db.prepare(`
+  DELETE FROM seen_block WHERE number IN (SELECT number FROM seen_block WHERE at < ? LIMIT ?)`)
 const deleteMinutes = db.prepare(`
   DELETE FROM minute WHERE (chunk, key, bucket) IN
     (SELECT chunk, key, bucket FROM minute WHERE chunk < ? LIMIT ?)`)
@@ -148,13 +132,15 @@ function purge(request: PurgeRequest): PurgeProgress {
         : deleteSeen.run(request.after, upTo, request.seenBeforeS).changes,
     )
     let more = upTo !== undefined
+    const blocksMax = Math.ceil(request.rowsMax / ROWS_PER_BLOCK)
     const answers = Number(deleteAnswers.run(request.seenBeforeS, request.rowsMax).changes)
+    const blocks = Number(deleteBlocks.run(request.seenBeforeS, blocksMax).changes)
     let minutes = 0
     if (request.hourBefore !== undefined) {
       minutes = Number(deleteMinutes.run(request.hourBefore, request.rowsMax).changes)
     }
-    removed += answers + minutes
-    more ||= answers === request.rowsMax || minutes === request.rowsMax
+    removed += answers + blocks + minutes
+    more ||= answers === request.rowsMax || blocks === blocksMax || minutes === request.rowsMax
     return { removed, after: more ? (upTo ?? new Uint8Array(ID_BYTES).fill(255)) : undefined }
   })
 }

@@ -3,8 +3,11 @@ import { pino } from 'pino'
 import { HOUR_MS, MINUTE_MS } from './core/limits.ts'
 import { VERSION } from './core/version.ts'
 import { openStore } from './drivers.ts'
+import { createAcceptEvent } from './intake/accept-event.ts'
 import { createGroupCommit, type GroupCommit } from './intake/group-commit.ts'
 import { intakeRoutes } from './intake/routes.ts'
+import { LiveHub } from './query/live-hub.ts'
+import { liveRoutes } from './query/live-routes.ts'
 import { queryRoutes } from './query/routes.ts'
 import { type ApiKeys, openApiKeys } from './server/api-keys.ts'
 import { createMetrics } from './server/metrics.ts'
@@ -49,10 +52,11 @@ export async function composeService(settings: Settings, options: ComposeOptions
   const opened = await openStore(settings.store, storeOptions)
   const { store, upkeep } = opened
   const metrics = createMetrics()
+  const hub = new LiveHub(store, { now })
   const commit = createGroupCommit((batch) => store.apply(batch), {
     stream: STREAM,
     ledger: await store.ledger(),
-    onChanged: () => undefined,
+    onChanged: (keys) => hub.changed(keys),
     onCommit: ({ events, durationMs }) => metrics.commit(durationMs, events),
   })
   metrics.watchLedger(() => commit.ledger())
@@ -73,6 +77,8 @@ export async function composeService(settings: Settings, options: ComposeOptions
   await app.register(async (scope) => intakeRoutes(intake)(scope))
   const query = { store, counters, statsCounter, now, ledger: () => commit.ledger() }
   await app.register(async (scope) => queryRoutes(query)(scope))
+  const live = { hub, counters, acceptEvent: createAcceptEvent({ commit, counters, now }) }
+  await app.register(async (scope) => liveRoutes(live)(scope))
   await app.ready()
 
   const purging = schedulePurges(() => upkeep.purge(now()), log)

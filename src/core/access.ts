@@ -7,6 +7,8 @@ export const SCOPES: readonly Scope[] = ['write', 'read', 'admin']
 export interface Access {
   /** Stable and without secrets: `open`, `key:<id>`, `token:<subject>`. Scopes Idempotency-Keys and rate limits. */
   readonly principal: string
+  /** When it ends, milliseconds since the epoch; never, if it is undefined. Ends live connections too. */
+  readonly expiresMs?: number
   allows(scope: Scope): boolean
   /** A token may be limited to some keys of some counters; `key` undefined asks for the whole counter. */
   mayRead(counter: string, key: string | undefined): boolean

@@ -5,8 +5,7 @@ import { shown, TallyError } from '../core/errors.ts'
 import { textFlaw } from '../core/key-text.ts'
 import { KEY_CHARS_MAX } from '../core/limits.ts'
 import type { Position } from '../core/position.ts'
-import type { Reading } from '../core/reading.ts'
-import { formatInstant } from '../core/rfc3339.ts'
+import { readingText } from '../core/reading-text.ts'
 import { addRawBodyParser } from '../server/body.ts'
 import type { Routes } from '../server/route.ts'
 import type { Store } from '../store/store.ts'
@@ -192,8 +191,4 @@ function keyOf(parameter: string, key: string): string {
     expected: `1 to ${KEY_CHARS_MAX} characters without control characters`,
     got: shown(key),
   })
-}
-
-function readingText({ counter, key, value, version, position, asOfMs }: Reading): string {
-  return JSON.stringify({ counter, key, value, version, position, asOf: formatInstant(asOfMs) })
 }

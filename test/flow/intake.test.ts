@@ -205,6 +205,8 @@ describe('Idempotency-Key', () => {
       await tally.post('/v1/counters/clicks/other', undefined, key('other-1')),
       await tally.post('/stats/other', undefined, key('other-1')),
     ]
+    await tally.post('/stats/this', undefined, key('other-2'))
+    answers.push(await tally.post('/stats/that', undefined, key('other-2')))
     for (const answer of answers) {
       expect(problemOf(answer)).toMatchObject({ status: 422, code: 'idempotency_mismatch' })
     }

@@ -24,6 +24,8 @@ export interface LiveDeps {
   readonly acceptEvent: AcceptEvent
 }
 
+const LIVE_PATH = '/v1/live'
+
 const LiveQuery = Type.Object(
   {
     counter: Type.Optional(
@@ -67,6 +69,8 @@ export function liveRoutes(deps: LiveDeps): Routes {
     // In a scope of its own, since the plugin wraps the handler of every route beside it.
     await app.register(async (scoped) => {
       scoped.server.on('upgrade', boundUpgrade)
+      // Elsewhere an Upgrade header is ignored, as RFC 9110 section 7.8 allows, and the connection stays HTTP.
+      Object.assign(scoped.server, { shouldUpgradeCallback: isLive })
       await scoped.register(websocket, {
         options: { maxPayload: WEBSOCKET_MESSAGE_BYTES_MAX, perMessageDeflate: false, clientTracking: false },
         // A broken connection is closed by the library itself and of no interest to anyone else.
@@ -76,7 +80,7 @@ export function liveRoutes(deps: LiveDeps): Routes {
       scoped.addHook('preClose', async () => deps.hub.stop())
       scoped.route<{ Querystring: Static<typeof LiveQuery> }>({
         method: 'GET',
-        url: '/v1/live',
+        url: LIVE_PATH,
         exposeHeadRoute: false,
         config: { scope: 'read', perKey: true },
         schema: LIVE_DOCS,
@@ -85,6 +89,10 @@ export function liveRoutes(deps: LiveDeps): Routes {
       })
     })
   }
+}
+
+function isLive({ url = '' }: IncomingMessage): boolean {
+  return url === LIVE_PATH || url.startsWith(`${LIVE_PATH}?`)
 }
 
 /**

@@ -61,6 +61,7 @@ export async function composeService(settings: Settings, options: ComposeOptions
   })
   metrics.watchLedger(() => commit.ledger())
   metrics.watchStore(() => upkeep.health().gauges)
+  metrics.watchSubscribers(() => hub.size.subscribers)
 
   const keys = await openApiKeys(opened.keys, now)
   const app = await createServer({

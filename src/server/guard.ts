@@ -133,13 +133,8 @@ function createGuard(options: GuardOptions, scope: RouteScope, perKey: boolean) 
 
   return (request: FastifyRequest, _reply: FastifyReply, done: Done): void => {
     request.startedMs = performance.now()
-    // Node would drop the headers beyond its own limit without a word, an Idempotency-Key among them.
     if (request.raw.rawHeaders.length > 2 * HEADERS_COUNT_MAX) {
-      done(
-        new TallyError('headers_too_large', 'The request has too many headers', {
-          expected: `at most ${HEADERS_COUNT_MAX} headers`,
-        }),
-      )
+      done(tooManyHeaders())
       return
     }
     if (scope === 'public') {
@@ -162,6 +157,13 @@ function createGuard(options: GuardOptions, scope: RouteScope, perKey: boolean) 
     if (known !== undefined || tokens === undefined) admitToken(request, known, done)
     else tokens.check(credential).then((access) => admitToken(request, access, done), done)
   }
+}
+
+/** Node would drop the headers beyond its own limit without a word, an Idempotency-Key among them. */
+function tooManyHeaders(): TallyError {
+  return new TallyError('headers_too_large', 'The request has too many headers', {
+    expected: `at most ${HEADERS_COUNT_MAX} headers`,
+  })
 }
 
 function refusedCredential(): TallyError {

@@ -4,6 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { workerData } from 'node:worker_threads'
 import { HOUR_MS, MINUTE_MS } from '../../core/limits.ts'
 import type { Resolution, Span } from '../store.ts'
+import { checkStore } from './check-store.ts'
 import type {
   Fresh,
   Overlay,
@@ -173,33 +174,10 @@ function backup({ file: target }: { file: string }): void {
   }
 }
 
-/** Looks for damage: the file's own structure, then numbers that are kept twice and have to agree. */
-function check(): string[] {
-  const found: string[] = []
-  for (const row of db.prepare('PRAGMA integrity_check(20)').all()) {
-    const message = String(row.integrity_check)
-    if (message !== 'ok') found.push(message)
-  }
-  const disagreeing = db.prepare(`
-    WITH days AS (SELECT key, sum(count) AS total FROM day GROUP BY key),
-         hours AS (SELECT key, sum(count) AS total FROM hour GROUP BY key)
-    SELECT c.name AS counter, k.name AS key, k.value AS value,
-           coalesce(d.total, 0) AS days, coalesce(h.total, 0) AS hours
-    FROM key k JOIN counter c ON c.id = k.counter AND c.whole_series = 1
-    LEFT JOIN days d ON d.key = k.id LEFT JOIN hours h ON h.key = k.id
-    WHERE k.value <> coalesce(d.total, 0) OR k.value <> coalesce(h.total, 0) LIMIT 20`)
-  for (const row of disagreeing.all()) {
-    found.push(
-      `${row.counter}/${row.key}: value ${row.value}, its days sum to ${row.days}, its hours to ${row.hours}`,
-    )
-  }
-  return found
-}
-
 serveCalls<ReaderCalls>({
   series,
   top,
   backup,
-  check,
+  check: () => checkStore(db),
   close: () => db.close(),
 })

@@ -3,6 +3,9 @@ import { workerData } from 'node:worker_threads'
 import { WAL_PAGES_MAX } from '../../core/limits.ts'
 import type { IdGap } from './counting.ts'
 import { ID_BYTES } from './id-set.ts'
+import type { Answer } from './memtable.ts'
+import { readMeta } from './open-file.ts'
+import { REMEMBERED_SUM, RememberedSum } from './remembered-sum.ts'
 import { SeenWriter } from './seen-writer.ts'
 import { serveCalls } from './serve-calls.ts'
 import type { FoldedKey, PurgeProgress, PurgeRequest, Slice, WriterCalls } from './writer-protocol.ts'
@@ -49,6 +52,20 @@ const setFold = db.prepare('UPDATE fold SET through = ?, done = ?')
 const deleteJournal = db.prepare('DELETE FROM journal WHERE seq <= ?')
 const upsertLedger = db.prepare('INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)')
 const seenIds = new SeenWriter(db)
+const setMeta = db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
+let rememberedSum = readMeta(db, REMEMBERED_SUM)
+
+/** A transaction that changes what is remembered, and the sum over it. */
+function remembering<Result>(work: (sum: RememberedSum) => Result): Result {
+  const sum = new RememberedSum(rememberedSum)
+  const result = transaction(() => {
+    const worked = work(sum)
+    setMeta.run(REMEMBERED_SUM, sum.toString())
+    return worked
+  })
+  rememberedSum = sum.toString()
+  return result
+}
 
 /** Runs work in one transaction; whatever fails leaves none open. */
 function transaction<Result>(work: () => Result): Result {
@@ -90,11 +107,14 @@ function fold(slice: Slice): IdGap | undefined {
   // A slice that a power failure takes back is still in the journal, so it needn't be synced.
   syncOff.get()
   try {
-    transaction(() => {
+    remembering((sum) => {
       for (const key of slice.keys) foldKey(key, slice.minuteFrom)
       seenIds.insert(slice.ids, slice.blockRange, slice.atS)
-      for (const { key, fingerprint, received, counted, duplicate, seq, atS } of slice.answers) {
+      sum.toggleIds(slice.ids, slice.atS)
+      for (const answer of slice.answers) {
+        const { key, fingerprint, received, counted, duplicate, seq, atS } = answer
         upsertAnswer.run(key, fingerprint, received, counted, duplicate, seq, atS)
+        sum.toggleAnswer(answer)
       }
       setFold.run(slice.through, slice.last === undefined ? slice.done : -1)
       if (slice.last === undefined) return
@@ -110,31 +130,43 @@ function fold(slice: Slice): IdGap | undefined {
 }
 
 const idAfter = db.prepare('SELECT id FROM seen WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?')
-const deleteSeen = db.prepare('DELETE FROM seen WHERE id > ? AND id <= ? AND at < ?')
-const deleteSeenRest = db.prepare('DELETE FROM seen WHERE id > ? AND at < ?')
+const deleteSeen = db.prepare('DELETE FROM seen WHERE id > ? AND id <= ? AND at < ? RETURNING id AS ids, at')
+const deleteSeenRest = db.prepare('DELETE FROM seen WHERE id > ? AND at < ? RETURNING id AS ids, at')
 const deleteBlocks = db.prepare(`
-  DELETE FROM seen_block WHERE number IN (SELECT number FROM seen_block WHERE at < ? LIMIT ?)`)
+  DELETE FROM seen_block WHERE number IN (SELECT number FROM seen_block WHERE at < ? LIMIT ?)
+  RETURNING ids, at`)
 const deleteMinutes = db.prepare(`
   DELETE FROM minute WHERE (chunk, key, bucket) IN
     (SELECT chunk, key, bucket FROM minute WHERE chunk < ? LIMIT ?)`)
-const deleteAnswers = db.prepare(
-  'DELETE FROM answer WHERE key IN (SELECT key FROM answer WHERE at < ? LIMIT ?)',
-)
+const deleteAnswers = db.prepare(`
+  DELETE FROM answer WHERE key IN (SELECT key FROM answer WHERE at < ? LIMIT ?)
+  RETURNING key, fingerprint, received, counted, duplicate, seq, at AS atS`)
+
+/** Takes rows that were deleted out of the sum; how many there were. */
+function forget(sum: RememberedSum, rows: readonly unknown[]): number {
+  for (const { ids, at } of rows as { ids: Uint8Array; at: number }[]) sum.toggleIds(ids, at)
+  return rows.length
+}
+
+function forgetAnswers(sum: RememberedSum, rows: readonly unknown[]): number {
+  for (const answer of rows as Answer[]) sum.toggleAnswer(answer)
+  return rows.length
+}
 
 /** One step of a purge: walks on through the ids by `rowsMax` rows and removes what is past its time. */
 function purge(request: PurgeRequest): PurgeProgress {
-  return transaction(() => {
+  return remembering((sum) => {
     const next = idAfter.get(request.after, request.rowsMax - 1)?.id
     const upTo = next instanceof Uint8Array ? next : undefined
-    let removed = Number(
+    const rows =
       upTo === undefined
-        ? deleteSeenRest.run(request.after, request.seenBeforeS).changes
-        : deleteSeen.run(request.after, upTo, request.seenBeforeS).changes,
-    )
+        ? deleteSeenRest.all(request.after, request.seenBeforeS)
+        : deleteSeen.all(request.after, upTo, request.seenBeforeS)
+    let removed = forget(sum, rows)
     let more = upTo !== undefined
     const blocksMax = Math.ceil(request.rowsMax / ROWS_PER_BLOCK)
-    const answers = Number(deleteAnswers.run(request.seenBeforeS, request.rowsMax).changes)
-    const blocks = Number(deleteBlocks.run(request.seenBeforeS, blocksMax).changes)
+    const answers = forgetAnswers(sum, deleteAnswers.all(request.seenBeforeS, request.rowsMax))
+    const blocks = forget(sum, deleteBlocks.all(request.seenBeforeS, blocksMax))
     let minutes = 0
     if (request.hourBefore !== undefined) {
       minutes = Number(deleteMinutes.run(request.hourBefore, request.rowsMax).changes)
@@ -147,7 +179,6 @@ function purge(request: PurgeRequest): PurgeProgress {
 
 const addKey = db.prepare('INSERT INTO api_key VALUES (?, ?, ?, ?, ?)')
 const revokeKey = db.prepare('DELETE FROM api_key WHERE id = ?')
-const setMeta = db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
 
 serveCalls<WriterCalls>({
   commit: ({ row, counters }) => {

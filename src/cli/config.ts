@@ -1,3 +1,4 @@
+import { formatDuration } from '../settings/duration.ts'
 import { OPTIONS } from '../settings/options.ts'
 import { withoutPassword } from '../settings/parsers.ts'
 import { problemLine } from '../settings/problem.ts'
@@ -26,7 +27,7 @@ export async function runConfigShow({ terminal, sources }: Invocation): Promise<
     const value = settings[name as keyof Settings]
     return {
       key: option.key ?? name,
-      value: option.isSecret && value !== undefined ? '(secret)' : plain(value),
+      value: option.isSecret && value !== undefined ? '(secret)' : plain(value, option.placeholder),
       source: origins[name as keyof Settings],
     }
   })
@@ -39,11 +40,13 @@ export async function runConfigShow({ terminal, sources }: Invocation): Promise<
   return EXIT.ok
 }
 
-/** A setting as JSON can say it. */
-function plain(value: Settings[keyof Settings]): unknown {
-  if (value instanceof Map) return Object.fromEntries(value)
-  if (typeof value === 'string') return withoutPassword(value)
-  return value === Number.POSITIVE_INFINITY ? 'forever' : value
+/** A setting as it would be written, as far as JSON can say it. */
+function plain(value: Settings[keyof Settings], placeholder: string): unknown {
+  if (value instanceof Map) {
+    return Object.fromEntries([...value].map(([name, { name: _, ...fields }]) => [name, fields]))
+  }
+  if (typeof value === 'number' && placeholder === 'DURATION') return formatDuration(value)
+  return typeof value === 'string' ? withoutPassword(value) : value
 }
 
 function text(value: unknown): string {

@@ -36,7 +36,7 @@ export async function runDoctor({ terminal, sources }: Invocation): Promise<Exit
 }
 
 function lineOf({ check, state, message, todo }: Finding): string {
-  const line = `${state.padEnd(4)}  ${check.padEnd(8)}  ${message}`
+  const line = `${state.padEnd(4)}  ${check.padEnd(8)}  ${message.replaceAll('\n', ' ')}`
   return todo === undefined ? line : `${line}\n${' '.repeat(16)}→ ${todo}`
 }
 

@@ -1,3 +1,4 @@
+import { open, rm } from 'node:fs/promises'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { Scope } from '../core/access.ts'
@@ -97,9 +98,7 @@ export function accessRoutes(deps: AccessRoutesDeps): Routes {
       },
       async (request) => {
         const { file } = request.body
-        await deps.backup(file).catch((cause: unknown) => {
-          throw backupError(cause, file)
-        })
+        await writeBackup(deps.backup, file)
         return { file }
       },
     )
@@ -206,6 +205,20 @@ function lifetimeMs(text: string): number {
     expected: `at most ${TOKEN_LIFETIME_MS_MAX / HOUR_MS}h`,
     got: shown(text),
   })
+}
+
+/** Claims the file first: so none is ever overwritten, and a place that can't be written is named as such. */
+async function writeBackup(backup: (file: string) => Promise<void>, file: string): Promise<void> {
+  const claimed = await open(file, 'wx').catch((cause: unknown) => {
+    throw backupError(cause, file)
+  })
+  await claimed.close()
+  try {
+    await backup(file)
+  } catch (error) {
+    await rm(file, { force: true })
+    throw error
+  }
 }
 
 /** Failures of the named file are the caller's to mend; the rest stays what it is. */

@@ -133,6 +133,17 @@ describe('LiveHub', () => {
     }
   })
 
+  test('a version is sent once', async () => {
+    const values = new Values()
+    const hub = hubOf(values)
+    const client = new Client()
+    hub.subscribe(client).add('clicks', ['a'])
+    await pause(30)
+    hub.changed([{ counter: 'clicks', key: 'a' }])
+    await pause(30)
+    expect(client.seen).toHaveLength(1)
+  })
+
   test('one key watched by many is read once a turn', async () => {
     const values = new Values()
     const hub = hubOf(values)

@@ -394,7 +394,7 @@ describe('stopping', () => {
       })
     })
     await until(() => messages.length > 0)
-    for (let ref = 0; ref < 500; ref++) {
+    for (let ref = 0; ref < 5_000; ref++) {
       ws.send(JSON.stringify({ type: 'event', counter: 'clicks', key: 'last', ref }))
     }
     await until(() => messages.some(({ type }) => type === 'ack'))
@@ -407,5 +407,7 @@ describe('stopping', () => {
     const acked = answered.filter(({ type }) => type === 'ack').length
     expect(acked).toBeGreaterThan(0)
     for (const { code: refused } of answered.slice(acked)) expect(refused).toBe('shutting_down')
+    // Nothing was counted whose sender was left in doubt.
+    expect((await other.service.opened.store.ledger())[0]?.counted).toBe(acked)
   })
 })

@@ -35,8 +35,8 @@ export async function compareLatency(highestPerS: number, pace: Pace): Promise<R
     const shape = { kind: 'single', keys: KEYS } as const
     const plan = { shape, connections: CONNECTIONS, durationMs: pace.roundMs, ratePerS }
     await load({ ...plan, port: tally.port, warmupMs: 0, durationMs: pace.warmupMs })
-    const { rounds, note } = await calmest(pace, async () => {
-      await untilQuiet(tally.pid)
+    await untilQuiet(tally.pid)
+    const { rounds, disturbed } = await calmest(pace, async () => {
       const fsync = await runReference<FsyncResult>('fsync', { dir, durationMs: pace.roundMs })
       const { load: result, busy, others } = await measure(tally, { ...plan, warmupMs: pace.roundMs / 5 })
       return { fsync, busy, others, ...result.latencyUs }
@@ -52,11 +52,11 @@ export async function compareLatency(highestPerS: number, pace: Pace): Promise<R
       better: 'lower',
       required: 6,
       aim: 2,
+      disturbed,
       notes: [
         `at ${Math.round(ratePerS).toLocaleString('en')} requests a second, measured from each intended moment`,
         `tally: p50 ${middle((round) => round.p50)}, p99.9 ${middle((round) => round.p999)}, ${busy} % of its core`,
         `fsync: p50 ${middle((round) => round.fsync.p50Us)}`,
-        ...(note ? [note] : []),
       ],
     }
   } finally {

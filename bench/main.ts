@@ -12,15 +12,16 @@ import { compareYear } from './year.ts'
 const HELP = `npm run bench -- [rows…] [options]
 
 Measures the service against references of the same run and prints a ratio for each row.
-Rows: ${ROW_NAMES.join(', ')}; all of them without a name (--quick leaves out soak).
+Rows: ${ROW_NAMES.join(', ')}; all of them without a name (--quick leaves out read-hot and soak).
 
-  --quick             under a minute: short rounds, a smaller year, figures for orientation only
+  --quick             about a minute: short rounds, a smaller year, figures for orientation only
   --soak-minutes N    how long the soak lasts after its warm-up of one minute (default 10)
   --rounds N          rounds of each row (default 5, quick 3)
   --json              the results as JSON on stdout, progress on stderr
   --help
 `
 
+const LONG_ROWS = new Set(['read-hot', 'soak'])
 const MINUTE_MS = 60_000
 const YEAR_KEYS = 20
 const YEAR_KEYS_QUICK = 1
@@ -47,10 +48,10 @@ function plan(): Plan {
   for (const name of positionals) {
     if (!ROW_NAMES.includes(name)) throw new Error(`no row ${name}; there are ${ROW_NAMES.join(', ')}`)
   }
-  const unnamed = flags.quick ? ROW_NAMES.filter((name) => name !== 'soak') : ROW_NAMES
+  const unnamed = flags.quick ? ROW_NAMES.filter((name) => !LONG_ROWS.has(name)) : ROW_NAMES
   const pace = flags.quick
-    ? { rounds: 3, roundMs: 1_000, warmupMs: 1_000 }
-    : { rounds: 5, roundMs: 5_000, warmupMs: 4_000 }
+    ? { rounds: 3, repeatsMax: 0, roundMs: 500, warmupMs: 500 }
+    : { rounds: 5, repeatsMax: 3, roundMs: 5_000, warmupMs: 4_000 }
   return {
     rows: new Set(positionals.length > 0 ? positionals : unnamed),
     pace: { ...pace, rounds: positive(flags.rounds, 'rounds') ?? pace.rounds },
@@ -73,6 +74,7 @@ async function run({ rows, pace, yearKeys, soakMinutes }: Plan): Promise<RowResu
     results.push(result)
     say(`${result.row}: ${result.ratio.toFixed(2)} (${verdict(result)})`)
     for (const note of result.notes) say(`  ${note}`)
+    if (result.disturbed !== undefined) say(`  ${result.disturbed}`)
   }
   for (const row of BARE_ROWS) {
     if (!rows.has(row.row)) continue

@@ -18,7 +18,8 @@ const LOAD_FILE = path.join(import.meta.dirname, 'load.ts')
 const TICK_MS = 10
 const READY_MS_MAX = 15_000
 const STOP_MS_MAX = 20_000
-const QUIET_MS_MAX = 15_000
+const QUIET_PROBE_MS = 120
+const QUIET_MS_MAX = 6_000
 const TMPFS_MAGIC = 0x01021994
 
 /** A running server. */
@@ -180,8 +181,8 @@ export async function untilQuiet(pid: number): Promise<void> {
   const endMs = performance.now() + QUIET_MS_MAX
   let quiet = 0
   let before = cpuMs(pid)
-  while (quiet < 3 && performance.now() < endMs && !Number.isNaN(before)) {
-    await sleep(150)
+  while (quiet < 2 && performance.now() < endMs && !Number.isNaN(before)) {
+    await sleep(QUIET_PROBE_MS)
     const now = cpuMs(pid)
     quiet = now - before <= TICK_MS ? quiet + 1 : 0
     before = now

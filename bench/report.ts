@@ -10,6 +10,8 @@ export interface RowResult {
   readonly better: 'higher' | 'lower'
   readonly required: number
   readonly aim: number
+  /** Why the figure can't be trusted, where other processes had too much of the cores. */
+  readonly disturbed: string | undefined
   /** What a reader should know before believing the figure. */
   readonly notes: readonly string[]
 }
@@ -26,7 +28,7 @@ export function verdict(result: RowResult): Verdict {
 
 const HEAD = ['row', 'reference', 'tally', 'ratio', 'CPU ratio', 'at least', 'aim', 'verdict']
 
-/** A Markdown table, aligned so that it also reads well in a terminal. */
+/** A Markdown table (a question mark behind the verdict of a disturbed row), aligned so that it also reads well in a terminal. */
 export function table(results: readonly RowResult[]): string {
   const rows = results.map((result) => {
     const sign = result.better === 'higher' ? '≥' : '≤'
@@ -38,7 +40,7 @@ export function table(results: readonly RowResult[]): string {
       result.cpuRatio === undefined ? '–' : result.cpuRatio.toFixed(2),
       `${sign} ${result.required.toFixed(2)}`,
       `${sign} ${result.aim.toFixed(2)}`,
-      verdict(result),
+      result.disturbed === undefined ? verdict(result) : `${verdict(result)}?`,
     ]
   })
   const widths = HEAD.map((head, column) =>

@@ -4,6 +4,8 @@ import { coreBusyMs, cpuMs, LOAD_CORE, load, SERVER_CORE, type Server, untilQuie
 /** How long and how often to measure. */
 export interface Pace {
   readonly rounds: number
+  /** How many rounds more may be run to replace disturbed ones. */
+  readonly repeatsMax: number
   readonly roundMs: number
   /** Sent to each server once, before the first round. */
   readonly warmupMs: number
@@ -24,9 +26,8 @@ export interface Measured {
 /** With more of a core than this in other hands a round is repeated, as long as there are repeats left. */
 export const OTHERS_SHARE_MAX = 0.05
 
-/** Waits until the server is quiet, then sends the load and watches who had the cores. */
+/** Sends the load, watches who had the cores, and waits until the server is quiet: its bill is then complete. */
 export async function measure(server: Server, plan: Omit<LoadPlan, 'port'>): Promise<Measured> {
-  await untilQuiet(server.pid)
   const before = snapshot(server)
   const result = await load({ ...plan, port: server.port })
   const after = snapshot(server)
@@ -56,21 +57,23 @@ function snapshot(server: Server) {
 }
 
 /**
- * Runs rounds until enough of them had the cores to themselves, at most twice as many as wanted, and keeps the
+ * Runs rounds until enough of them had the cores to themselves, or no repeats are left, and keeps the
  * least disturbed. Which rounds stay depends on other processes alone, never on what was measured.
  */
 export async function calmest<R extends { others: number }>(
   pace: Pace,
   once: () => Promise<R>,
-): Promise<{ rounds: R[]; note: string | undefined }> {
+): Promise<{ rounds: R[]; disturbed: string | undefined }> {
   const all: R[] = []
   const calm = () => all.filter(({ others }) => !(others > OTHERS_SHARE_MAX)).length
-  while (all.length < pace.rounds || (calm() < pace.rounds && all.length < 2 * pace.rounds)) {
-    all.push(await once())
-  }
+  const most = pace.rounds + pace.repeatsMax
+  while (all.length < pace.rounds || (calm() < pace.rounds && all.length < most)) all.push(await once())
   const rounds = all.toSorted((a, b) => a.others - b.others).slice(0, pace.rounds)
   const worst = rounds.at(-1)?.others ?? 0
-  if (!(worst > OTHERS_SHARE_MAX)) return { rounds, note: undefined }
-  const note = `DISTURBED: other processes had up to ${Math.round(worst * 100)} % of a core; repeat this on a quiet machine`
-  return { rounds, note }
+  if (!(worst > OTHERS_SHARE_MAX)) return { rounds, disturbed: undefined }
+  const share = `${Math.round(worst * 100)} %`
+  return {
+    rounds,
+    disturbed: `DISTURBED: other processes had up to ${share} of a core; repeat this on a quiet machine`,
+  }
 }

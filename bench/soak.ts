@@ -59,6 +59,7 @@ export async function soak(highestPerS: number, pace: SoakPace): Promise<RowResu
       better: 'lower',
       required: 1.05,
       aim: 1,
+      disturbed: undefined,
       notes: [
         `${result.requests.toLocaleString('en')} requests at ${Math.round(ratePerS).toLocaleString('en')}/s, p99 ${milliseconds(result.latencyUs.p99)}, highest ${milliseconds(result.latencyUs.max)}`,
         `peak ${mebibytes(peak)}; heap in use after it ${mebibytes(heap)}`,

@@ -46,7 +46,8 @@ export async function compareWithBare(
     servers.push(tally)
     await prepare(tally, row, pace)
     await warmUp(bare, row, pace)
-    const { rounds, note } = await calmest(pace, async () => {
+    await untilQuiet(tally.pid)
+    const { rounds, disturbed } = await calmest(pace, async () => {
       const ofBare = await measureRow(bare, row, pace)
       const ofTally = await measureRow(tally, row, pace)
       return { bare: ofBare, tally: ofTally, others: Math.max(ofBare.others, ofTally.others) }
@@ -60,7 +61,8 @@ export async function compareWithBare(
       tally: perSecond(perS),
       ratio: median(rounds.map((each) => each.tally.perS / each.bare.perS)),
       cpuRatio: median(rounds.map((each) => each.bare.cpuUs / each.tally.cpuUs)),
-      notes: [...aboutServer('bare', bares), ...aboutServer('tally', tallies), ...(note ? [note] : [])],
+      disturbed,
+      notes: [...aboutServer('bare', bares), ...aboutServer('tally', tallies)],
     }
     return { result, perS }
   } finally {
@@ -75,8 +77,8 @@ export async function compareWithParse(row: RateRow, pace: Pace): Promise<RowRes
   const tally = await startTally(path.join(dir, 'tally.db'))
   try {
     await prepare(tally, row, pace)
-    const { rounds, note } = await calmest(pace, async () => {
-      await untilQuiet(tally.pid)
+    await untilQuiet(tally.pid)
+    const { rounds, disturbed } = await calmest(pace, async () => {
       const plan = { shape: row.shape, durationMs: pace.roundMs / 2 }
       const parse = await runReference<ParseResult>('parse', plan)
       const ofTally = await measureRow(tally, row, pace)
@@ -90,11 +92,8 @@ export async function compareWithParse(row: RateRow, pace: Pace): Promise<RowRes
       tally: perSecond(median(tallies.map((each) => each.perS))),
       ratio: median(rounds.map((each) => each.tally.perS / each.perS)),
       cpuRatio: median(rounds.map((each) => each.parse.cpuUsPerEvent / each.tally.cpuUs)),
-      notes: [
-        `JSON.parse: ${parseCpuUs.toFixed(2)} µs CPU each`,
-        ...aboutServer('tally', tallies),
-        ...(note ? [note] : []),
-      ],
+      disturbed,
+      notes: [`JSON.parse: ${parseCpuUs.toFixed(2)} µs CPU each`, ...aboutServer('tally', tallies)],
     }
   } finally {
     await tally.stop()

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { restoreSqliteFile } from '../store/sqlite/restore-file.ts'
+import { restoreStore } from '../drivers.ts'
 import { commandSettings } from './access.ts'
 import { CommandError, EXIT, type ExitCode } from './exit.ts'
 import type { Invocation } from './invocation.ts'
@@ -36,7 +36,7 @@ export async function runRestore(
       `there is a store at ${target}; --force replaces it and keeps it beside`,
     )
   }
-  const kept = await restoreSqliteFile(source, target, storeOptions(settings))
+  const kept = await restoreStore(source, settings.store, storeOptions(settings))
   terminal.result({ store: target, ...(kept === undefined ? {} : { kept }) }, () => {
     const aside = kept === undefined ? '' : `\nThe store that was there is now ${kept}`
     return `The backup was checked and is now the store ${target}${aside}`

@@ -9,7 +9,7 @@ import {
   renameSync,
   rmSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { TallyError } from '../../core/errors.ts'
 import type { StoreOptions } from '../store.ts'
@@ -30,9 +30,10 @@ import { openSqliteStore } from './sqlite-store.ts'
  */
 export async function restoreSqliteFile(
   backup: string,
-  file: string,
+  url: string,
   options: StoreOptions,
 ): Promise<string | undefined> {
+  const file = resolve(url.replace(/^sqlite:/, ''))
   mkdirSync(dirname(file), { recursive: true })
   const lock = lockStore(file, () => servedAt(file))
   const copy = `${file}.restoring`

@@ -55,6 +55,7 @@ describe('the code', () => {
     const imported = new Set(
       shipped
         .flatMap(importsOf)
+        .filter(({ isType }) => !isType)
         .map(({ specifier }) => packageOf(specifier))
         .filter((name) => !name.startsWith('.') && !name.startsWith('node:')),
     )

@@ -110,7 +110,7 @@ const counterName: Parser<string> = ({ raw, refuse }) =>
 const ONLY_THIS = ' (this version has nothing else)'
 const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
-/** The one table: from it come the file's keys, the variables, the flags, the help and docs/configuration.md. */
+/** The one table: from it come the file's keys, the variables, the flags, the help and docs/settings.md. */
 export const OPTIONS: { readonly [Name in keyof Settings]: Option<Settings[Name]> } = {
   store: option<string>('store', {
     parse: storeUrl,

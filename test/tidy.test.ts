@@ -98,6 +98,13 @@ describe('the documents', () => {
     expect(documents.flatMap((file) => deadLinks(file, files, paths))).toEqual([])
   })
 
+  test('every page is in the index', () => {
+    const index = textOf('docs/README.md')
+    const pages = documents.map(({ path }) => path).filter((path) => path.startsWith('docs/'))
+    const missing = pages.filter((path) => !index.includes(`(${path.slice('docs/'.length)})`))
+    expect(missing.filter((path) => path !== 'docs/README.md')).toEqual([])
+  })
+
   test('comments name no file that is not there', () => {
     const others = sources.filter(({ path }) => path !== 'test/tidy.test.ts')
     expect(others.flatMap((file) => missingPaths(file, paths))).toEqual([])

@@ -172,7 +172,8 @@ function refusedCredential(): TallyError {
   })
 }
 
-const BEARER = /^bearer +([^ ]+) *$/i
+/** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
+const BEARER = /^bearer +([^ ]+)$/i
 
 /** The key or token that a request brings, wherever it brings it. */
 function credentialOf(request: FastifyRequest, perKey: boolean): string | undefined {

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { HOUR_MS } from '../../core/limits.ts'
 import type { Answer } from './memtable.ts'
 import { readMeta } from './open-file.ts'
-import { REMEMBERED_SUM, RememberedSum } from './remembered-sum.ts'
+import { STORED_SUM, StoredSum } from './stored-sum.ts'
 
 /** How many findings of a kind are told. */
 const FINDINGS_MAX = 20
@@ -17,9 +17,9 @@ export function checkStore(db: DatabaseSync): string[] {
     return [
       ...structure(db),
       ...valuesAndSeries(db),
-      ...minutesAndHours(db),
+      ...bucketsAndTheirParts(db),
       ...ledgerLines(db),
-      ...remembered(db),
+      ...storedOnce(db),
     ]
   } finally {
     db.exec('COMMIT')
@@ -52,26 +52,42 @@ function valuesAndSeries(db: DatabaseSync): string[] {
     )
 }
 
-/** An hour is the sum of its minutes, as far back as minutes are kept. */
-function minutesAndHours(db: DatabaseSync): string[] {
+interface Level {
+  readonly coarse: 'hour' | 'day'
+  readonly fine: 'minute' | 'hour'
+  /** How many fine buckets make a coarse one. */
+  readonly ratio: number
+  /** How many coarse buckets make a chunk of theirs. */
+  readonly perChunk: number
+}
+
+/** An hour is the sum of its minutes, as far back as minutes are kept, and a day that of its hours. */
+function bucketsAndTheirParts(db: DatabaseSync): string[] {
   const firstHour = Math.floor(Number(readMeta(db, 'minute_from_ms') ?? 0) / HOUR_MS)
+  const hours = { coarse: 'hour', fine: 'minute', ratio: 60, perChunk: 24 } as const
+  const days = { coarse: 'day', fine: 'hour', ratio: 24, perChunk: 32 } as const
+  return [...parts(db, hours, firstHour), ...parts(db, days, 0)]
+}
+
+/** Chunks of the fine table are the coarse buckets, so that both are read in the order in which they lie. */
+function parts(db: DatabaseSync, { coarse, fine, ratio, perChunk }: Level, from: number): string[] {
   const disagreeing = db.prepare(`
-    WITH minutes AS (
-      SELECT chunk AS bucket, key, sum(count) AS total FROM minute WHERE chunk >= ?1 GROUP BY chunk, key
+    WITH part AS (
+      SELECT chunk, key, sum(count) AS total, min(bucket) / ${ratio} AS low, max(bucket) / ${ratio} AS high
+      FROM ${fine} WHERE chunk >= ?1 GROUP BY chunk, key
     )
-    SELECT m.key AS key, m.bucket AS bucket, m.total AS minutes, coalesce(h.count, 0) AS hour
-    FROM minutes m LEFT JOIN hour h ON h.chunk = m.bucket / 24 AND h.key = m.key AND h.bucket = m.bucket
-    WHERE m.total <> coalesce(h.count, 0)
+    SELECT p.key AS key, p.chunk AS bucket, p.total AS parts, w.count AS whole
+    FROM part p LEFT JOIN ${coarse} w
+      ON w.chunk = p.chunk / ${perChunk} AND w.key = p.key AND w.bucket = p.chunk
+    WHERE p.total <> coalesce(w.count, 0) OR p.low <> p.chunk OR p.high <> p.chunk
     UNION ALL
-    SELECT h.key, h.bucket, 0, h.count FROM hour h
-    WHERE h.bucket >= ?1 AND h.count <> 0
-      AND NOT EXISTS (SELECT 1 FROM minute m WHERE m.chunk = h.bucket AND m.key = h.key)
+    SELECT w.key, w.bucket, 0, w.count FROM ${coarse} w
+    WHERE w.chunk <> w.bucket / ${perChunk} OR w.bucket >= ?1 AND w.count <> 0
+      AND NOT EXISTS (SELECT 1 FROM ${fine} p WHERE p.chunk = w.bucket AND p.key = w.key)
     LIMIT ?2`)
-  return disagreeing.all(firstHour, FINDINGS_MAX).map((row) => {
-    const hour = new Date(Number(row.bucket) * HOUR_MS)
-    const time = Number.isNaN(hour.getTime()) ? `hour ${row.bucket}` : hour.toISOString()
-    return `key ${row.key}, ${time}: ${row.hour}, its minutes sum to ${row.minutes}`
-  })
+  return disagreeing
+    .all(from, FINDINGS_MAX)
+    .map((row) => `key ${row.key}, ${coarse} ${row.bucket}: ${row.whole}, its ${fine}s sum to ${row.parts}`)
 }
 
 function ledgerLines(db: DatabaseSync): string[] {
@@ -81,9 +97,9 @@ function ledgerLines(db: DatabaseSync): string[] {
   return lines.all().map((line) => `the ledger does not balance: ${JSON.stringify(line)}`)
 }
 
-/** What is remembered to count nothing twice adds up to its sum. */
-function remembered(db: DatabaseSync): string[] {
-  const sum = new RememberedSum()
+/** Ids, answers and minutes add up to their sum. */
+function storedOnce(db: DatabaseSync): string[] {
+  const sum = new StoredSum()
   const ids = db.prepare('SELECT id AS ids, at FROM seen UNION ALL SELECT ids, at FROM seen_block')
   for (const row of ids.iterate()) {
     if (!(row.ids instanceof Uint8Array)) return ['a row of the seen ids holds none']
@@ -93,7 +109,10 @@ function remembered(db: DatabaseSync): string[] {
     'SELECT key, fingerprint, received, counted, duplicate, seq, at AS atS FROM answer',
   )
   for (const answer of answers.iterate()) sum.toggleAnswer(answer as unknown as Answer)
-  const kept = new RememberedSum(readMeta(db, REMEMBERED_SUM)).toString()
+  for (const row of db.prepare('SELECT key, bucket, count FROM minute').iterate()) {
+    sum.addMinute(Number(row.key), Number(row.bucket), Number(row.count))
+  }
+  const kept = new StoredSum(readMeta(db, STORED_SUM)).toString()
   if (sum.toString() === kept) return []
-  return ['the ids and answers that were seen do not add up to their sum: some may be counted again']
+  return ['seen ids, answers and minutes do not add up to their sum: one of them was damaged']
 }

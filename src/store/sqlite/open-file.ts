@@ -20,6 +20,7 @@ export function openFile(file: string, lock: () => FileLock): { db: DatabaseSync
     checkLength(file)
     const db = new DatabaseSync(file, { timeout: 5_000 })
     try {
+      refuseForeign(db, file)
       db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       migrate(db)
       db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
@@ -34,6 +35,13 @@ export function openFile(file: string, lock: () => FileLock): { db: DatabaseSync
     held.release()
     throw asStoreError(error)
   }
+}
+
+/** A database of another program is left as it is. */
+function refuseForeign(db: DatabaseSync, file: string): void {
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+  if (tables.length === 0 || tables.some(({ name }) => name === 'journal')) return
+  throw new TallyError('store_corrupt', `${file} is a database, but no store of this service.`)
 }
 
 const HEADER_BYTES = 100

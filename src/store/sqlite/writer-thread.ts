@@ -5,9 +5,9 @@ import type { IdGap } from './counting.ts'
 import { ID_BYTES } from './id-set.ts'
 import type { Answer } from './memtable.ts'
 import { readMeta } from './open-file.ts'
-import { REMEMBERED_SUM, RememberedSum } from './remembered-sum.ts'
 import { SeenWriter } from './seen-writer.ts'
 import { serveCalls } from './serve-calls.ts'
+import { STORED_SUM, StoredSum } from './stored-sum.ts'
 import type { FoldedKey, PurgeProgress, PurgeRequest, Slice, WriterCalls } from './writer-protocol.ts'
 
 /**
@@ -53,17 +53,17 @@ const deleteJournal = db.prepare('DELETE FROM journal WHERE seq <= ?')
 const upsertLedger = db.prepare('INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)')
 const seenIds = new SeenWriter(db)
 const setMeta = db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
-let rememberedSum = readMeta(db, REMEMBERED_SUM)
+let storedSum = readMeta(db, STORED_SUM)
 
-/** A transaction that changes what is remembered, and the sum over it. */
-function remembering<Result>(work: (sum: RememberedSum) => Result): Result {
-  const sum = new RememberedSum(rememberedSum)
+/** A transaction that keeps the sum over what it stores. */
+function summing<Result>(work: (sum: StoredSum) => Result): Result {
+  const sum = new StoredSum(storedSum)
   const result = transaction(() => {
     const worked = work(sum)
-    setMeta.run(REMEMBERED_SUM, sum.toString())
+    setMeta.run(STORED_SUM, sum.toString())
     return worked
   })
-  rememberedSum = sum.toString()
+  storedSum = sum.toString()
   return result
 }
 
@@ -80,7 +80,7 @@ function transaction<Result>(work: () => Result): Result {
   }
 }
 
-function foldKey(key: FoldedKey, minuteFrom: number): void {
+function foldKey(key: FoldedKey, minuteFrom: number, sum: StoredSum): void {
   const found = upsertKey.get(key.counterId, key.key, key.value, key.version) as unknown as [number]
   const [id] = found
   const hours = new Map<number, number>()
@@ -90,7 +90,9 @@ function foldKey(key: FoldedKey, minuteFrom: number): void {
     if (delta === 0) continue
     const hour = Math.floor(minute / MINUTES_PER_HOUR)
     hours.set(hour, (hours.get(hour) ?? 0) + delta)
-    if (minute >= minuteFrom) upsertBucket.minute.run(hour, id, minute, delta)
+    if (minute < minuteFrom) continue
+    upsertBucket.minute.run(hour, id, minute, delta)
+    sum.addMinute(id, minute, delta)
   }
   const days = new Map<number, number>()
   for (const [hour, delta] of hours) {
@@ -107,8 +109,8 @@ function fold(slice: Slice): IdGap | undefined {
   // A slice that a power failure takes back is still in the journal, so it needn't be synced.
   syncOff.get()
   try {
-    remembering((sum) => {
-      for (const key of slice.keys) foldKey(key, slice.minuteFrom)
+    summing((sum) => {
+      for (const key of slice.keys) foldKey(key, slice.minuteFrom, sum)
       seenIds.insert(slice.ids, slice.blockRange, slice.atS)
       sum.toggleIds(slice.ids, slice.atS)
       for (const answer of slice.answers) {
@@ -137,25 +139,32 @@ const deleteBlocks = db.prepare(`
   RETURNING ids, at`)
 const deleteMinutes = db.prepare(`
   DELETE FROM minute WHERE (chunk, key, bucket) IN
-    (SELECT chunk, key, bucket FROM minute WHERE chunk < ? LIMIT ?)`)
+    (SELECT chunk, key, bucket FROM minute WHERE chunk < ? LIMIT ?)
+  RETURNING key, bucket, count`)
 const deleteAnswers = db.prepare(`
   DELETE FROM answer WHERE key IN (SELECT key FROM answer WHERE at < ? LIMIT ?)
   RETURNING key, fingerprint, received, counted, duplicate, seq, at AS atS`)
 
 /** Takes rows that were deleted out of the sum; how many there were. */
-function forget(sum: RememberedSum, rows: readonly unknown[]): number {
+function forget(sum: StoredSum, rows: readonly unknown[]): number {
   for (const { ids, at } of rows as { ids: Uint8Array; at: number }[]) sum.toggleIds(ids, at)
   return rows.length
 }
 
-function forgetAnswers(sum: RememberedSum, rows: readonly unknown[]): number {
+function forgetAnswers(sum: StoredSum, rows: readonly unknown[]): number {
   for (const answer of rows as Answer[]) sum.toggleAnswer(answer)
+  return rows.length
+}
+
+function forgetMinutes(sum: StoredSum, rows: readonly unknown[]): number {
+  const minutes = rows as { key: number; bucket: number; count: number }[]
+  for (const { key, bucket, count } of minutes) sum.addMinute(key, bucket, -count)
   return rows.length
 }
 
 /** One step of a purge: walks on through the ids by `rowsMax` rows and removes what is past its time. */
 function purge(request: PurgeRequest): PurgeProgress {
-  return remembering((sum) => {
+  return summing((sum) => {
     const next = idAfter.get(request.after, request.rowsMax - 1)?.id
     const upTo = next instanceof Uint8Array ? next : undefined
     const rows =
@@ -169,7 +178,7 @@ function purge(request: PurgeRequest): PurgeProgress {
     const blocks = forget(sum, deleteBlocks.all(request.seenBeforeS, blocksMax))
     let minutes = 0
     if (request.hourBefore !== undefined) {
-      minutes = Number(deleteMinutes.run(request.hourBefore, request.rowsMax).changes)
+      minutes = forgetMinutes(sum, deleteMinutes.all(request.hourBefore, request.rowsMax))
     }
     removed += answers + blocks + minutes
     more ||= answers === request.rowsMax || blocks === blocksMax || minutes === request.rowsMax

@@ -2,7 +2,8 @@ import { shown, TallyError } from '../core/errors.ts'
 import { textFlaw } from '../core/key-text.ts'
 import { KEY_CHARS_MAX } from '../core/limits.ts'
 
-const FORM = /^[A-Za-z0-9_-]{1,2000}$/
+/** Base64url; how long a cursor can be is bounded by its key, and before that by the headers. */
+const FORM = /^[A-Za-z0-9_-]+$/
 const SEPARATOR = '\n'
 
 /** Where the next page of a counter's readings starts: after this key. Opaque to clients. */

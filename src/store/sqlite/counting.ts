@@ -13,6 +13,8 @@ export interface Tables {
   answer(key: string): Answer | undefined
   /** Which of these ids (20 bytes a piece) were seen, by their number. */
   seen(ids: Uint8Array): number[]
+  /** Something was folded into the tables: what they hold in memory may be a part. */
+  refresh(): void
 }
 
 /** A batch that was counted and waits for its commit. */
@@ -139,6 +141,7 @@ export class Counting {
     for (const cell of this.frozen?.cells.order ?? []) {
       this.cache.set(cell.counter.id, cell.key, { value: cell.value, version: cell.version })
     }
+    this.tables.refresh()
     this.frozen = undefined
     this.gap = gap
   }

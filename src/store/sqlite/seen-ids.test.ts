@@ -46,6 +46,7 @@ describe('seen ids', () => {
             const fresh = new Map(pairs.map(([timeMs, tail]) => [`${timeMs} ${tail}`, idOf(timeMs, tail)]))
             for (const name of stored.keys()) fresh.delete(name)
             fold(writer, [...fresh.values()], gap)
+            reader.refresh()
             for (const [name, id] of fresh) stored.set(name, id)
           }
           const asked = Array.from({ length: 401 * 4 }, (_, index) => idOf(Math.floor(index / 4), index % 4))
@@ -59,6 +60,17 @@ describe('seen ids', () => {
       ),
       { numRuns: 60 },
     )
+  })
+
+  it('a millisecond with any number of ids has few blocks, and every one of its ids is found', () => {
+    const db = new DatabaseSync(':memory:')
+    migrate(db)
+    const writer = new SeenWriter(db)
+    const ids = Array.from({ length: 10_000 }, (_, index) => idOf(1_000, index))
+    fold(writer, ids, { lowMs: 0, highMs: 2_000 })
+    expect(new SeenReader(db).seen(Buffer.concat(ids))).toHaveLength(ids.length)
+    expect(Number(db.prepare('SELECT count(*) AS n FROM seen_block').get()?.n)).toBeLessThan(20)
+    db.close()
   })
 
   it('an id whose bytes straddle two others is not found', () => {

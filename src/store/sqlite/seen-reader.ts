@@ -1,8 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { ID_BYTES } from './id-set.ts'
 
+/** Of how many milliseconds the blocks are held: a few megabytes at the most. */
+const MILLISECONDS_HELD = 64
+
 interface Block {
-  readonly first_ms: number
   readonly last_ms: number
   readonly ids: Uint8Array
 }
@@ -10,8 +12,7 @@ interface Block {
 /** Looks ids up where seen-writer.ts stored them. */
 export class SeenReader {
   private readonly statements
-  /** The block that the last look-up found; a retried batch has its ids side by side. */
-  private memo: Block | undefined = undefined
+  private readonly blocksByMs = new Map<number, Uint8Array[]>()
 
   constructor(db: DatabaseSync) {
     this.statements = {
@@ -23,7 +24,7 @@ export class SeenReader {
         SELECT (SELECT first_ms FROM seen_block ORDER BY first_ms LIMIT 1) AS first,
                (SELECT last_ms FROM seen_block ORDER BY first_ms DESC, last_ms DESC LIMIT 1) AS last`),
       blocks: db.prepare(`
-        SELECT first_ms, last_ms, ids FROM seen_block WHERE first_ms <= ? ORDER BY first_ms DESC, last_ms DESC`),
+        SELECT last_ms, ids FROM seen_block WHERE first_ms <= ? ORDER BY first_ms DESC, last_ms DESC`),
       any: db.prepare('SELECT 1 FROM seen UNION ALL SELECT 1 FROM seen_block LIMIT 1'),
     }
   }
@@ -46,17 +47,28 @@ export class SeenReader {
     return found
   }
 
+  /** Call when blocks were added: what is held of them may be a part. */
+  refresh(): void {
+    this.blocksByMs.clear()
+  }
+
   private isInBlock(id: Buffer, timeMs: number): boolean {
-    const { memo } = this
-    // Only the first and the last millisecond of a block can continue in another.
-    if (memo !== undefined && timeMs > memo.first_ms && timeMs < memo.last_ms) return contains(memo.ids, id)
+    return this.blocksAt(timeMs).some((ids) => contains(ids, id))
+  }
+
+  /** The blocks that may hold ids of a millisecond; a retried batch asks for the same ones over and over. */
+  private blocksAt(timeMs: number): Uint8Array[] {
+    const known = this.blocksByMs.get(timeMs)
+    if (known !== undefined) return known
+    const blocks: Uint8Array[] = []
     for (const row of this.statements.blocks.iterate(timeMs)) {
       const block = row as unknown as Block
-      if (block.last_ms < timeMs) return false
-      this.memo = block
-      if (contains(block.ids, id)) return true
+      if (block.last_ms < timeMs) break
+      blocks.push(block.ids)
     }
-    return false
+    if (this.blocksByMs.size >= MILLISECONDS_HELD) this.blocksByMs.clear()
+    this.blocksByMs.set(timeMs, blocks)
+    return blocks
   }
 }
 

@@ -4,6 +4,8 @@ import { ID_BYTES } from './id-set.ts'
 
 /** Ids in a block: what fits a page of the file beside its header. */
 const BLOCK_IDS = 195
+/** Ids of one millisecond that may go into blocks: a look-up reads all of its blocks, so they must be few. */
+const BLOCK_IDS_PER_MS = 8 * BLOCK_IDS
 
 /**
  * Stores seen ids. Ids of now in the order of time (UUIDv7) go into blocks: a page full of them is one
@@ -12,6 +14,8 @@ const BLOCK_IDS = 195
  */
 export class SeenWriter {
   private readonly statements
+  private currentMs = -1
+  private idsOfCurrentMs = 0
 
   constructor(db: DatabaseSync) {
     this.statements = {
@@ -39,7 +43,7 @@ export class SeenWriter {
     }
     for (let at = 0; at < view.length; at += ID_BYTES) {
       const timeMs = view.readUIntBE(at, 6)
-      if (timeMs <= blockRange.lowMs || timeMs >= blockRange.highMs) {
+      if (timeMs <= blockRange.lowMs || timeMs >= blockRange.highMs || this.isCrowded(timeMs)) {
         rows.push(view.subarray(at, at + ID_BYTES))
         continue
       }
@@ -65,6 +69,12 @@ export class SeenWriter {
       lowMs: Math.max(timeOf(low) ?? -1, Number(lastMs ?? -1)),
       highMs: Math.min(timeOf(high) ?? Number.POSITIVE_INFINITY, Number(firstMs ?? Number.POSITIVE_INFINITY)),
     }
+  }
+
+  private isCrowded(timeMs: number): boolean {
+    this.idsOfCurrentMs = timeMs === this.currentMs ? this.idsOfCurrentMs + 1 : 1
+    this.currentMs = timeMs
+    return this.idsOfCurrentMs > BLOCK_IDS_PER_MS
   }
 
   private insertBlock(ids: Buffer, atS: number): void {

@@ -45,6 +45,10 @@ export class TableReads implements Tables {
     return this.ids.seen(ids)
   }
 
+  refresh(): void {
+    this.ids.refresh()
+  }
+
   isWithoutIds(): boolean {
     return this.ids.isEmpty()
   }

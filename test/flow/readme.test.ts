@@ -52,6 +52,7 @@ describe('the tour of the README', () => {
   const env = { PATH: path, HOME: folder, TALLY_PORT: '0' }
   let url = ''
   let stop = async (): Promise<void> => undefined
+  let endGroup = (): void => undefined
 
   beforeAll(async () => {
     // The commands run where the project is, and leave nothing in it.
@@ -65,8 +66,15 @@ describe('the tour of the README', () => {
     })
     const ended = new Promise<void>((resolve) => service.once('exit', () => resolve()))
     stop = async () => {
-      if (service.exitCode === null && service.pid !== undefined) process.kill(-service.pid, 'SIGTERM')
+      service.kill('SIGTERM')
       await ended
+    }
+    endGroup = () => {
+      try {
+        if (service.pid !== undefined) process.kill(-service.pid, 'SIGKILL')
+      } catch {
+        // Nobody of it is left, as it should be.
+      }
     }
     let printed = ''
     service.stderr.on('data', (bytes) => {
@@ -82,8 +90,8 @@ describe('the tour of the README', () => {
     })
   })
 
-  afterAll(async () => {
-    await stop()
+  afterAll(() => {
+    endGroup()
     rmSync(folder, { recursive: true, force: true })
   })
 
@@ -99,5 +107,11 @@ describe('the tour of the README', () => {
       env,
     })
     expect(plain(stdout)).toMatch(pattern(output))
+  })
+
+  test('what ends `npm start` ends the service, and not only npm', async () => {
+    expect((await fetch(`${url}/health/live`)).status).toBe(200)
+    await stop()
+    await expect(fetch(`${url}/health/live`)).rejects.toThrow()
   })
 })

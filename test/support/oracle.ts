@@ -23,6 +23,15 @@ export interface Receipt {
   readonly duplicate: number
 }
 
+/** What the value of a key may be. */
+interface Range {
+  least: number
+  most: number
+}
+
+/** By counter and key. */
+export type Ranges = ReadonlyMap<string, ReadonlyMap<string, Readonly<Range>>>
+
 export interface OracleOptions {
   readonly counters: readonly string[]
   readonly keysPerCounter: number
@@ -127,15 +136,19 @@ export class Oracle {
     return found
   }
 
-  /** Per counter and key: at least what was acknowledged, at most what was sent. */
-  ranges(): Map<string, Map<string, { least: number; most: number }>> {
-    const ranges = new Map<string, Map<string, { least: number; most: number }>>()
+  /**
+   * Per counter and key: at least what was acknowledged, at most what was sent. `acknowledged` stands for the
+   * acknowledgements, where only those up to some moment count.
+   */
+  ranges(acknowledged?: readonly SentEvent[]): Ranges {
+    const ids = acknowledged === undefined ? undefined : new Set(acknowledged.map(({ id }) => id))
+    const ranges = new Map<string, Map<string, Range>>()
     for (const counter of this.options.counters) ranges.set(counter, new Map())
     for (const { event, state } of this.order) {
       const keys = ranges.get(event.counter)
       const range = keys?.get(event.key) ?? { least: 0, most: 0 }
       range.most++
-      if (state === 'acknowledged') range.least++
+      if (ids === undefined ? state === 'acknowledged' : ids.has(event.id)) range.least++
       keys?.set(event.key, range)
     }
     return ranges

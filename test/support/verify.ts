@@ -1,7 +1,7 @@
 import { openStore } from '../../src/drivers.ts'
 import type { OpenStore, Resolution } from '../../src/store/store.ts'
 import { HttpClient } from './http-client.ts'
-import type { Oracle, Receipt, SentEvent } from './oracle.ts'
+import type { Oracle, Ranges, Receipt, SentEvent } from './oracle.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -78,11 +78,11 @@ export async function verifyRunning(url: string, oracle: Oracle): Promise<string
   try {
     const found = [...oracle.violations]
     // First as it stands: no acknowledged one missing, none too many.
-    found.push(...outside(await readValues(url, oracle, client), oracle))
+    found.push(...outside(await readValues(url, oracle, client), oracle.ranges()))
     found.push(...(await resend(url, oracle, { client, isAcknowledged: true })))
     found.push(...(await resend(url, oracle, { client, isAcknowledged: false })))
     const values = await readValues(url, oracle, client)
-    found.push(...outside(values, oracle))
+    found.push(...outside(values, oracle.ranges()))
     const lines = await readLedger(url, client)
     found.push(...unbalanced(lines, values))
     return found.slice(0, 20)
@@ -130,9 +130,9 @@ async function readValues(url: string, oracle: Oracle, client: HttpClient): Prom
 }
 
 /** Values outside of what was acknowledged and sent. */
-function outside(values: Values, oracle: Oracle): string[] {
+function outside(values: Values, ranges: Ranges): string[] {
   const found: string[] = []
-  for (const [counter, keys] of oracle.ranges()) {
+  for (const [counter, keys] of ranges) {
     for (const [key, { least, most }] of keys) {
       const value = values.get(counter)?.get(key) ?? 0
       if (value < least) found.push(`${counter}/${key}: ${value}, but ${least} were acknowledged`)
@@ -194,12 +194,18 @@ export async function readContents(opened: OpenStore, counters: readonly string[
 /**
  * Opens the file that a stopped or dead server left: values within what was sent and acknowledged, every
  * resolution of the series equal to the values, the ledger balanced, the store's own check content.
+ * `acknowledged` stands for what the clients know, where the file is older than that.
  */
-export async function verifyFile(file: string, oracle: Oracle): Promise<string[]> {
+export async function verifyFile(
+  file: string,
+  oracle: Oracle,
+  acknowledged?: readonly SentEvent[],
+): Promise<string[]> {
   const opened = await openFile(file)
   try {
-    const { values, series, ledger } = await readContents(opened, [...oracle.ranges().keys()])
-    const found = [...outside(values, oracle), ...unbalanced(ledger, values)]
+    const ranges = oracle.ranges(acknowledged)
+    const { values, series, ledger } = await readContents(opened, [...ranges.keys()])
+    const found = [...outside(values, ranges), ...unbalanced(ledger, values)]
     for (const [counter, keys] of values) {
       for (const resolution of ['minute', 'hour', 'day']) {
         const sums = series.get(`${counter} by ${resolution}`)

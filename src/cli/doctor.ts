@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import type { LedgerLine } from '../core/batch.ts'
 import { DISK_FREE_BYTES_FAIL, DISK_FREE_BYTES_WARN, MINUTE_MS } from '../core/limits.ts'
 import { openStore } from '../drivers.ts'
-import { keysRequired } from '../server/origin.ts'
+import { isLoopback, keysRequired } from '../server/origin.ts'
 import { problemLine } from '../settings/problem.ts'
 import { checkSettings, type Settings, type SettingsCheck } from '../settings/settings.ts'
 import { overHttp, runningAt } from './access.ts'
@@ -67,11 +67,11 @@ function checkConfig({ problems, file, settings, origins }: SettingsCheck): Find
       todo: `chmod 600 ${file}`,
     })
   }
-  if (keysRequired({ host: settings.host, auth: 'auto' })) {
+  if (keysRequired({ ...settings, auth: 'auto' })) {
     if (settings.auth === 'none') {
       const message = `anyone who reaches ${settings.host} may read and write`
       findings.push({ check, state: 'warn', message, todo: 'set auth: auto, or listen on 127.0.0.1' })
-    } else if (settings.tlsCertFile === undefined) {
+    } else if (settings.tlsCertFile === undefined && !isLoopback(settings.host)) {
       const message = 'API keys cross the network in clear'
       findings.push({
         check,

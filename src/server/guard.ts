@@ -142,7 +142,8 @@ function createGuard(options: GuardOptions, scope: RouteScope, perKey: boolean) 
       done()
       return
     }
-    const credential = mode === 'off' ? undefined : credentialOf(request, perKey)
+    const sent = credentialOf(request, perKey)
+    const credential = mode === 'off' ? undefined : sent
     if (credential === undefined) {
       admitUnknown(request, done)
       return

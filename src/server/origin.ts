@@ -8,9 +8,16 @@ export function isLoopback(host: string): boolean {
   return isIPv4(name) && name.startsWith('127.')
 }
 
-/** Whether callers need a key: on every host but a loopback one, unless the settings say `auth: none`. */
-export function keysRequired(settings: { readonly host: string; readonly auth: 'auto' | 'none' }): boolean {
-  return settings.auth === 'auto' && !isLoopback(settings.host)
+/**
+ * Whether callers need a key: on every host but a loopback one, and on that one too behind a proxy, through
+ * which anyone may come; unless the settings say `auth: none`.
+ */
+export function keysRequired(settings: {
+  readonly host: string
+  readonly auth: 'auto' | 'none'
+  readonly trustProxy: boolean
+}): boolean {
+  return settings.auth === 'auto' && (settings.trustProxy || !isLoopback(settings.host))
 }
 
 /** What of a request says where it was sent from and to. */

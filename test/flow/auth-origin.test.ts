@@ -31,8 +31,17 @@ describe('a service that asks for no key', () => {
     }
   })
 
-  test('answers any name behind a proxy that it was told to trust', async () => {
+  test('asks for a key on a loopback address too when a proxy stands before it', async () => {
     const server = await startTestServer({ trustProxy: true }, smallRoutes)
+    try {
+      expect((await server.app.inject({ url: '/v1/counters/clicks/7' })).statusCode).toBe(401)
+    } finally {
+      await server.stop()
+    }
+  })
+
+  test('answers any name behind a proxy that it was told to trust', async () => {
+    const server = await startTestServer({ trustProxy: true, auth: 'none' }, smallRoutes)
     try {
       const headers = { host: 'tally.example' }
       expect((await server.app.inject({ url: '/v1/counters/clicks/7', headers })).statusCode).toBe(200)
@@ -136,7 +145,10 @@ describe('rate limits', () => {
   })
 
   test('behind a trusted proxy the address is what the proxy saw, whatever the client claims', async () => {
-    const server = await startTestServer({ rateLimitPerSecond: 1, trustProxy: true }, smallRoutes)
+    const server = await startTestServer(
+      { rateLimitPerSecond: 1, trustProxy: true, auth: 'none' },
+      smallRoutes,
+    )
     const ask = async (forwarded: string) =>
       (await server.app.inject({ url: '/v1/counters/clicks/7', headers: { 'x-forwarded-for': forwarded } }))
         .statusCode

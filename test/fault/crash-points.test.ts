@@ -39,7 +39,7 @@ async function crashAgainAndAgain(
   const file = join(temporaryFolder(), 'tally.db')
   const oracle = new Oracle(random, { counters: COUNTERS, keysPerCounter: 1_500 })
   let tally: Tally | undefined
-  const load = new Load(() => tally?.url, oracle, { singles: 6, batches: 3, batchSize: 750 })
+  const load = new Load(() => tally?.url, oracle, { singles: 6, batches: 2, batchSize: 500 })
   const watch = new LedgerWatch(() => tally?.url)
   for (let round = 0; round < rounds; round++) {
     try {
@@ -69,7 +69,7 @@ describe('a crash at a named point loses and doubles nothing', () => {
   for (const point of CRASH_POINTS) {
     it(point, async () => {
       const random = seededRandom(`crash ${point}`)
-      await crashAgainAndAgain(random, faultRounds(4), (round) => {
+      await crashAgainAndAgain(random, faultRounds(3), (round) => {
         const isOpening = point === 'in-recovery' || point === 'after-recovery'
         // Between two crashes of the opening there has to be something to recover.
         if (isOpening && round % 2 === 0) return { nodeArgs: crashAt('after-commit', random.between(1, 100)) }
@@ -83,7 +83,7 @@ describe('a crash at a named point loses and doubles nothing', () => {
     const missing = straceMissing()
     if (missing !== undefined) return test.skip(missing)
     const random = seededRandom('crash mid-write')
-    await crashAgainAndAgain(random, faultRounds(4), () => ({
+    await crashAgainAndAgain(random, faultRounds(3), () => ({
       prefix: strace('pwrite64', `signal=KILL:when=${random.between(60, 1_500)}`),
     }))
   })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { HttpClient } from '../support/http-client.ts'
-import { Load, refusalOf } from '../support/load.ts'
+import { Load, now, refusalOf } from '../support/load.ts'
 import { Oracle } from '../support/oracle.ts'
 import { faultRounds, type SeededRandom, seededRandom } from '../support/seeded-random.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
@@ -97,7 +97,7 @@ async function failFsync(file: string, oracle: Oracle, random: SeededRandom): Pr
   await sleep(200)
   const fault = await attach(tally.pid, 'fsync,fdatasync', `error=EIO:when=${random.between(1, 50)}`)
   await until(() => (load.refusals.get('503 store_failed') ?? 0) > 0, 20_000)
-  const failedMs = Date.now()
+  const failedMs = now()
   await fault.detach()
   await sleep(500)
   expect(lastAcknowledgedMs).toBeLessThanOrEqual(failedMs)

@@ -26,7 +26,7 @@ it('events with ids whose acknowledgements are lost are counted once when they a
   await load.ended()
   await watch.stop()
   expect(proxy.dropped()).toBeGreaterThan(20)
-  expect(load.lostAnswers).toBe(proxy.dropped())
+  expect(load.lost.length).toBe(proxy.dropped())
   expect(watch.violations).toEqual([])
   expect(await verifyRunning(tally.url, oracle)).toEqual([])
   expect(await tally.stop()).toEqual({ code: 0, signal: null })

@@ -20,6 +20,14 @@ export interface Acknowledgement {
   readonly events: readonly SentEvent[]
 }
 
+export interface LostRequest {
+  readonly sentAtMs: number
+  readonly lostAtMs: number
+  /** The head of an answer had come. */
+  readonly begun: boolean
+  readonly reason: string
+}
+
 /**
  * Clients that send as fast as they are answered, and send again what was not acknowledged. `target` is asked
  * before each request; undefined means that nobody listens at the moment.
@@ -28,9 +36,8 @@ export class Load {
   readonly client = new HttpClient()
   /** Answers that were no 200, by status and code. */
   readonly refusals = new Map<string, number>()
-  /** Answers of which only a part came. */
-  readonly cutOff: string[] = []
-  lostAnswers = 0
+  /** Requests that got no whole answer. */
+  readonly lost: LostRequest[] = []
   onAcknowledged: ((acknowledgement: Acknowledgement) => void) | undefined = undefined
   private readonly target: () => string | undefined
   private readonly oracle: Oracle
@@ -79,7 +86,7 @@ export class Load {
   private async sendOne(url: string, size: number): Promise<void> {
     const events = this.oracle.take(size)
     const expected = this.oracle.expect(events)
-    const sentAtMs = Date.now()
+    const sentAtMs = now()
     const body = JSON.stringify(size === 1 ? events[0] : events)
     const { timeoutMs } = this.options
     const result = await this.client.send(`${url}/v1/events`, {
@@ -88,23 +95,28 @@ export class Load {
     })
     if (result.kind === 'answer' && result.status === 200) {
       this.oracle.acknowledged(events, expected, JSON.parse(result.body) as Receipt)
-      this.onAcknowledged?.({ sentAtMs, atMs: Date.now(), events })
+      this.onAcknowledged?.({ sentAtMs, atMs: now(), events })
       return
     }
     this.oracle.unacknowledged(events)
-    this.note(result)
+    this.note(result, sentAtMs)
     await sleep(10)
   }
 
-  private note(result: Result): void {
+  private note(result: Result, sentAtMs: number): void {
     if (result.kind === 'lost') {
-      this.lostAnswers++
-      if (result.begun) this.cutOff.push(result.reason)
+      const { begun, reason } = result
+      this.lost.push({ sentAtMs, lostAtMs: now(), begun, reason })
       return
     }
     const refusal = refusalOf(result)
     this.refusals.set(refusal, (this.refusals.get(refusal) ?? 0) + 1)
   }
+}
+
+/** Milliseconds since the epoch, with their fractions. */
+export function now(): number {
+  return performance.timeOrigin + performance.now()
 }
 
 /** Status and code of a problem document, such as `507 store_full`. */

@@ -12,8 +12,8 @@ interface Report {
 }
 
 /**
- * Prints the counts of a test report on a line of their own, last. Exits with 1 if a test failed or was
- * left out: where this runs, everything the tests need is there, and a gap would look like success.
+ * Prints the counts of a test report on a line of their own, last. Exits with 1 if a test failed or none ran. A
+ * test that lacks a tool fails by itself where CI=true; what was left out for another reason is told by name.
  */
 const [file = 'coverage/test-results.json'] = process.argv.slice(2)
 const report = JSON.parse(readFileSync(file, 'utf8')) as Report
@@ -26,5 +26,5 @@ const leftOut = report.testResults.flatMap(({ assertionResults }) =>
 for (const { name } of unfinished) console.log(`Did not load: ${name}`)
 for (const { fullName } of leftOut) console.log(`Left out: ${fullName}`)
 const failed = report.numFailedTests + unfinished.length
-if (leftOut.length > 0 || failed > 0 || report.numPassedTests === 0) process.exitCode = 1
+if (failed > 0 || report.numPassedTests === 0) process.exitCode = 1
 console.log(`${report.numPassedTests} passed, ${failed} failed, ${leftOut.length} skipped`)

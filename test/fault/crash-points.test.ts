@@ -39,7 +39,7 @@ async function crashAgainAndAgain(
   const file = join(temporaryFolder(), 'tally.db')
   const oracle = new Oracle(random, { counters: COUNTERS, keysPerCounter: 1_500 })
   let tally: Tally | undefined
-  const load = new Load(() => tally?.url, oracle, { singles: 6, batches: 2, batchSize: 500 })
+  const load = new Load(() => tally?.url, oracle, { singles: 6, batches: 2, batchSize: 500, pauseMs: 25 })
   const watch = new LedgerWatch(() => tally?.url)
   for (let round = 0; round < rounds; round++) {
     try {

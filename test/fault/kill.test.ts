@@ -14,7 +14,7 @@ it('kill -9 under load, again and again: every acknowledged event is counted onc
   const file = join(temporaryFolder(), 'tally.db')
   const oracle = new Oracle(random, { counters: COUNTERS, keysPerCounter: 1_500 })
   let tally: Tally | undefined = await spawnTally(file)
-  const load = new Load(() => tally?.url, oracle, { singles: 8, batches: 2, batchSize: 150 })
+  const load = new Load(() => tally?.url, oracle, { singles: 8, batches: 2, batchSize: 150, pauseMs: 5 })
   const watch = new LedgerWatch(() => tally?.url)
   const kills = faultRounds(20)
   let slowestMs = 0

@@ -8,6 +8,8 @@ export interface LoadOptions {
   /** Clients that send batches. */
   readonly batches: number
   readonly batchSize: number
+  /** How long a client that sends batches waits between two of them. */
+  readonly pauseMs?: number
   /** Ends by itself after about this many events. */
   readonly eventsMax?: number
   readonly timeoutMs?: number
@@ -80,6 +82,7 @@ export class Load {
       const url = this.target()
       if (url === undefined) await sleep(5)
       else await this.sendOne(url, size)
+      if (size > 1 && this.options.pauseMs !== undefined) await sleep(this.options.pauseMs)
     }
   }
 

@@ -1,6 +1,11 @@
 import type { Applied, Batch, ChangedKey, LedgerLine, Outcome, Submission } from '../core/batch.ts'
 import { TallyError } from '../core/errors.ts'
-import { COMMIT_EVENTS_MAX, INTAKE_QUEUE_BYTES_MAX, INTAKE_QUEUE_EVENTS_MAX } from '../core/limits.ts'
+import {
+  COMMIT_EVENTS_MAX,
+  GATHER_MS_MAX,
+  INTAKE_QUEUE_BYTES_MAX,
+  INTAKE_QUEUE_EVENTS_MAX,
+} from '../core/limits.ts'
 import type { Position } from '../core/position.ts'
 
 /** Called once: with the error, or with the outcome after the submission is durable. */
@@ -50,10 +55,10 @@ export function createGroupCommit(
 }
 
 /**
- *   submit ─► waiting ─(next turn of the event loop, nothing in flight)─► in flight ─► acknowledged
+ *   submit ─► waiting ─(nothing in flight, a turn of the event loop brings no more)─► in flight ─► acknowledged
  *
- * One commit is in flight at a time. The first submission after a pause waits for the end of its turn of the
- * event loop, so that what arrived on other sockets in the same moment shares its fsync.
+ * One commit is in flight at a time. Before it starts, turns of the event loop go by while they bring more, so
+ * that what arrives on other sockets in the same moment shares its fsync.
  */
 class Queue implements GroupCommit {
   private readonly apply: (batch: Batch) => Promise<Applied>
@@ -153,7 +158,17 @@ class Queue implements GroupCommit {
   private schedule(): void {
     if (this.isScheduled || this.isInFlight) return
     this.isScheduled = true
+    this.gather(this.waitingEvents, performance.now())
+  }
+
+  /** Turns go by as long as each brings more, up to a bound: an fsync costs more than the wait. */
+  private gather(before: number, sinceMs: number): void {
     setImmediate(() => {
+      const isGrowing = this.waitingEvents > before && this.waitingEvents < COMMIT_EVENTS_MAX
+      if (isGrowing && performance.now() - sinceMs < GATHER_MS_MAX) {
+        this.gather(this.waitingEvents, sinceMs)
+        return
+      }
       this.isScheduled = false
       if (this.waiting.length > 0) void this.commit(this.take())
       else void this.finishDrain()

@@ -46,6 +46,15 @@ export interface Cell {
   value: number
   version: number
   readonly minutes: Minutes
+  /** In a batch: the same key's cell in the memtable that the batch will be merged into, if it is there. */
+  readonly target: Cell | undefined
+}
+
+/** What a cell starts with. */
+export interface CellStart {
+  readonly value: number
+  readonly version: number
+  readonly target?: Cell | undefined
 }
 
 /** Cells by counter and key, in the order in which their keys first came. */
@@ -63,13 +72,15 @@ export class CellTable {
   }
 
   /** All cells, counter by counter: the order of the journal, whatever order a batch named them in. */
-  *byCounter(): Generator<Cell> {
-    for (const keys of this.counters.values()) yield* keys.values()
+  byCounter(): readonly Cell[] {
+    if (this.counters.size <= 1) return this.order
+    return [...this.counters.values()].flatMap((keys) => [...keys.values()])
   }
 
   /** Adds a key that is not in the table yet. */
-  create(counter: StoredCounter, key: string, value: number, version: number): Cell {
-    const cell = { counter, key, index: this.order.length, value, version, minutes: new Minutes() }
+  create(counter: StoredCounter, key: string, start: CellStart): Cell {
+    const { value, version, target } = start
+    const cell = { counter, key, index: this.order.length, value, version, minutes: new Minutes(), target }
     this.keys(counter.id).set(key, cell)
     this.order.push(cell)
     return cell

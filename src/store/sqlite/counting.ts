@@ -201,8 +201,9 @@ export class Counting {
     const counter = this.counters(event.counter)
     const known = cells.get(counter.id, event.key)
     if (known !== undefined) return known
-    const { value, version } = this.value(counter.id, event.key)
-    return cells.create(counter, event.key, value, version)
+    const target = this.active.cells.get(counter.id, event.key)
+    const { value, version } = target ?? this.value(counter.id, event.key)
+    return cells.create(counter, event.key, { value, version, target })
   }
 
   private takeBack(events: readonly CountEvent[], cells: CellTable, first: number): void {

@@ -19,7 +19,9 @@ it('rows counted again make the same memtable, entry for entry, also where count
     const batch = new CellTable()
     for (let number = 0; number < 6; number++) {
       const counter = COUNTERS[number % 2] as StoredCounter
-      batch.create(counter, `key-${seq * 4 + number}`, seq * 10 + number, seq).minutes.add(29_000_000, 1)
+      batch
+        .create(counter, `key-${seq * 4 + number}`, { value: seq * 10 + number, version: seq })
+        .minutes.add(29_000_000, 1)
     }
     const row = { seq, atS: 0, cells: encodeCells(batch), ids: new Uint8Array(), answers: '[]', ledger: '[]' }
     live.merge(batch, seq)

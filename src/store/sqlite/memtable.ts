@@ -100,8 +100,9 @@ export class Memtable {
     // Counter by counter, as a row of the journal has them: replaying it must give the same order.
     for (const cell of batch.byCounter()) {
       const own =
+        cell.target ??
         this.cells.get(cell.counter.id, cell.key) ??
-        this.cells.create(cell.counter, cell.key, cell.value, seq)
+        this.cells.create(cell.counter, cell.key, cell)
       own.value = cell.value
       own.version = seq
       cell.minutes.forEach((minute, delta) => {
@@ -123,7 +124,10 @@ export class Memtable {
     const batch = new CellTable()
     for (const columns of JSON.parse(row.cells) as JournalCells[]) {
       const cells = columns.keys.map((key, index) =>
-        batch.create(counter(columns.counterId), key, columns.values[index] ?? 0, row.seq),
+        batch.create(counter(columns.counterId), key, {
+          value: columns.values[index] ?? 0,
+          version: row.seq,
+        }),
       )
       for (const [minute, pairs] of Object.entries(columns.minutes)) {
         for (let at = 0; at < pairs.length; at += 2) {

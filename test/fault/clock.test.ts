@@ -8,7 +8,7 @@ import { Load } from '../support/load.ts'
 import { Oracle } from '../support/oracle.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { COUNTERS, spawnTally, temporaryFolder } from '../support/spawn-tally.ts'
-import { LedgerWatch, verifyFile, verifyRunning } from '../support/verify.ts'
+import { applyTo, LedgerWatch, openFile, verifyFile, verifyRunning } from '../support/verify.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -73,4 +73,25 @@ it('an event without a time is counted in the minute that the clock shows when i
   const counted = buckets.filter((bucket) => bucket.count > 0).map(({ timestamp }) => Date.parse(timestamp))
   expect(counted).toEqual(hours.sort((left, right) => left - right))
   client.close()
+})
+
+it('minutes that were removed stay refused when the clock goes back', async () => {
+  const file = join(temporaryFolder(), 'tally.db')
+  const opened = await openFile(file, { minuteRetentionMs: DAY_MS })
+  const nowMs = Date.now()
+  const hourMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS - 30 * HOUR_MS
+  try {
+    const time = new Date(hourMs).toISOString()
+    await applyTo(opened, [{ counter: 'clicks', key: 'k', id: 'one', time }])
+    while (opened.upkeep.health().gauges.unfolded_entries !== 0) await sleep(20)
+    expect(await opened.upkeep.purge(nowMs)).toBe(1)
+    await opened.upkeep.purge(nowMs - 2 * DAY_MS)
+    const span = { resolution: 'minute', fromMs: hourMs, toMs: hourMs + HOUR_MS } as const
+    await expect(opened.store.series('clicks', 'k', [span])).rejects.toMatchObject({
+      code: 'resolution_expired',
+    })
+    expect(await opened.upkeep.check()).toEqual([])
+  } finally {
+    await opened.close()
+  }
 })

@@ -1,5 +1,5 @@
 import { openStore } from '../../src/drivers.ts'
-import type { OpenStore, Resolution } from '../../src/store/store.ts'
+import type { OpenStore, Resolution, StoreOptions } from '../../src/store/store.ts'
 import { HttpClient } from './http-client.ts'
 import type { Oracle, Ranges, Receipt, SentEvent } from './oracle.ts'
 
@@ -155,13 +155,14 @@ function unbalanced(lines: readonly LedgerLine[], values: Values): string[] {
 }
 
 /** Opens a store file in this process, as the service would. */
-export function openFile(file: string): Promise<OpenStore> {
+export function openFile(file: string, options: Partial<StoreOptions> = {}): Promise<OpenStore> {
   return openStore(`sqlite:${file}`, {
     seenRetentionMs: 7 * DAY_MS,
     minuteRetentionMs: Number.POSITIVE_INFINITY,
     now: Date.now,
     keepsSeries: () => true,
     log: () => undefined,
+    ...options,
   })
 }
 

@@ -12,17 +12,27 @@ const FINDINGS_MAX = 20
  * all, as of one moment. Resolves with what is wrong, empty if nothing.
  */
 export function checkStore(db: DatabaseSync): string[] {
-  db.exec('BEGIN')
+  // What reads a damaged structure may fail anywhere: there the structure is all that can be told.
+  const broken = attempt(db, structure)
+  if (broken.length > 0) return broken
+  return attempt(db, () => [
+    ...valuesAndSeries(db),
+    ...bucketsAndTheirParts(db),
+    ...ledgerLines(db),
+    ...storedOnce(db),
+  ])
+}
+
+/** Runs a part of the check on one snapshot; what keeps it from being read is a finding too. */
+function attempt(db: DatabaseSync, look: (db: DatabaseSync) => string[]): string[] {
   try {
-    return [
-      ...structure(db),
-      ...valuesAndSeries(db),
-      ...bucketsAndTheirParts(db),
-      ...ledgerLines(db),
-      ...storedOnce(db),
-    ]
-  } finally {
+    db.exec('BEGIN')
+    const found = look(db)
     db.exec('COMMIT')
+    return found
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    return [error instanceof Error ? error.message : String(error)]
   }
 }
 

@@ -6,7 +6,7 @@ import { TallyError } from '../../core/errors.ts'
 import { QUICK_CHECK_BYTES_MAX } from '../../core/limits.ts'
 import type { FileLock } from './file-lock.ts'
 import { migrate } from './migrations.ts'
-import { asStoreError } from './sqlite-errors.ts'
+import { asOpenError } from './sqlite-errors.ts'
 
 /**
  * Opens the store's file, repairs what a crash left, and refuses a damaged one with `store_corrupt`.
@@ -33,7 +33,7 @@ export function openFile(file: string, lock: () => FileLock): { db: DatabaseSync
     }
   } catch (error) {
     held.release()
-    throw asStoreError(error)
+    throw asOpenError(error)
   }
 }
 

@@ -1,6 +1,7 @@
 import { TallyError } from '../../core/errors.ts'
 
 // Primary result codes of SQLite: https://sqlite.org/rescode.html
+const SQLITE_ERROR = 1
 const SQLITE_CORRUPT = 11
 const SQLITE_FULL = 13
 const SQLITE_NOTADB = 26
@@ -33,4 +34,17 @@ export function asStoreError(error: unknown): TallyError {
   if (error instanceof TallyError) return error
   const errcode = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0
   return storeError(error instanceof Error ? error.message : String(error), errcode)
+}
+
+/** The same while a store is opened, where a table or column that is not there means a damaged file. */
+export function asOpenError(error: unknown): TallyError {
+  if (!(error instanceof TallyError) && error instanceof Error && 'errcode' in error) {
+    if (Number(error.errcode) === SQLITE_ERROR) {
+      return new TallyError(
+        'store_corrupt',
+        `The store file is damaged (${error.message}). Restore a backup.`,
+      )
+    }
+  }
+  return asStoreError(error)
 }

@@ -13,7 +13,7 @@ import { Folding } from './folding.ts'
 import { epochOf, openFile, readMeta, servedAt } from './open-file.ts'
 import { Reader } from './reader.ts'
 import { recover } from './recover.ts'
-import { asStoreError } from './sqlite-errors.ts'
+import { asOpenError, asStoreError } from './sqlite-errors.ts'
 import { formatPosition, parsePosition } from './sqlite-position.ts'
 import { SqliteReads } from './sqlite-reads.ts'
 import { SqliteUpkeep } from './sqlite-upkeep.ts'
@@ -39,7 +39,7 @@ export async function openSqliteStore(url: string, options: StoreOptions): Promi
   } catch (error) {
     opened.db.close()
     opened.lock.release()
-    throw asStoreError(error)
+    throw asOpenError(error)
   }
 }
 
@@ -78,6 +78,7 @@ function assemble(
     { file, writer, folding, applier },
     {
       ...options,
+      minuteFromMs: () => minuteFromMs,
       setMinuteFromMs: (fromMs) => {
         minuteFromMs = fromMs
       },

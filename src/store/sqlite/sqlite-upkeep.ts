@@ -14,7 +14,10 @@ export class SqliteUpkeep implements Upkeep {
   private readonly writer: Thread<WriterCalls>
   private readonly folding: Folding
   private readonly applier: Applier
-  private readonly options: StoreOptions & { setMinuteFromMs: (fromMs: number) => void }
+  private readonly options: StoreOptions & {
+    minuteFromMs: () => number
+    setMinuteFromMs: (fromMs: number) => void
+  }
   private isClosed = false
   private purging: Promise<number> | undefined = undefined
 
@@ -86,6 +89,8 @@ export class SqliteUpkeep implements Upkeep {
     const hourBefore = Math.floor((nowMs - this.options.minuteRetentionMs) / HOUR_MS)
     if (hourBefore <= 0) return undefined
     const fromMs = hourBefore * HOUR_MS
+    // Never back, whatever was done to the clock or the retention: what was removed stays removed.
+    if (fromMs <= this.options.minuteFromMs()) return hourBefore
     await this.writer.call('setMeta', { name: 'minute_from_ms', value: String(fromMs) })
     this.options.setMinuteFromMs(fromMs)
     return hourBefore

@@ -1,7 +1,7 @@
 import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { compareLatency, highestRate } from './latency.ts'
-import { canPin, diskDir, LOAD_CORE, SERVER_CORE } from './processes.ts'
+import { canPin, diskDir, exitOnSignals, LOAD_CORE, SERVER_CORE } from './processes.ts'
 import { type RowResult, table, verdict } from './report.ts'
 import type { Pace } from './rounds.ts'
 import { BARE_ROWS, PARSE_ROWS, ROW_NAMES } from './rows.ts'
@@ -105,6 +105,7 @@ function say(text: string): void {
 if (flags.help) {
   process.stdout.write(HELP)
 } else {
+  exitOnSignals()
   const chosen = plan()
   say(`Node ${process.version}, ${os.cpus()[0]?.model ?? 'unknown CPU'}, stores in ${diskDir()}`)
   say(

@@ -198,10 +198,24 @@ export function diskDir(): string {
   return inMemory ? path.join(import.meta.dirname, '..', 'data') : os.tmpdir()
 }
 
-/** A new directory on a real disk and what removes it. */
+/** A new directory on a real disk and what removes it; a run that is cut off removes it too. */
 export function temporaryDir(): { dir: string; remove: () => void } {
   const parent = diskDir()
   mkdirSync(parent, { recursive: true })
   const dir = mkdtempSync(path.join(parent, 'tally-bench-'))
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
+  const removeNow = () => rmSync(dir, { recursive: true, force: true })
+  process.once('exit', removeNow)
+  return {
+    dir,
+    remove: () => {
+      process.removeListener('exit', removeNow)
+      removeNow()
+    },
+  }
+}
+
+/** Turns the signals that end a program into an exit, so that no server is left behind on the cores. */
+export function exitOnSignals(): void {
+  process.once('SIGINT', () => process.exit(130))
+  process.once('SIGTERM', () => process.exit(143))
 }

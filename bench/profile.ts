@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { load, startTally, temporaryDir, untilQuiet } from './processes.ts'
+import { exitOnSignals, load, startTally, temporaryDir, untilQuiet } from './processes.ts'
 import { BARE_ROWS, PARSE_ROWS } from './rows.ts'
 
 /**
@@ -38,6 +38,7 @@ if (row === undefined) {
   throw new Error(`expected one of ${[...BARE_ROWS, ...PARSE_ROWS].map((each) => each.row).join(', ')}`)
 }
 
+exitOnSignals()
 const { dir, remove } = temporaryDir()
 try {
   const profiles = flags.keep ?? dir

@@ -53,7 +53,7 @@ export const INTAKE_QUEUE_EVENTS_MAX = 100_000
 export const INTAKE_QUEUE_BYTES_MAX = 64 * MIB
 export const COMMIT_EVENTS_MAX = 20_000
 /** How long a commit may wait for more to share its fsync, while more arrives. */
-export const GATHER_MS_MAX = 0.5
+export const GATHER_MS_MAX = 0.2
 
 // Live push.
 export const LIVE_SUBSCRIBERS_MAX = 10_000

@@ -11,7 +11,10 @@ interface Held {
   reject(error: TallyError): Promise<void>
 }
 
-const turn = () => new Promise((resolve) => setImmediate(resolve))
+/** Long enough for a commit to begin: gathering takes a few turns of the event loop. */
+const turn = async () => {
+  for (let count = 0; count < 5; count++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 /** A commit that ends when the test says so. */
 function held(): { commits: Held[]; commit: GroupCommit } {
@@ -121,7 +124,10 @@ describe('group commit', () => {
     }
     expect(refused).toBe(5)
     await turn()
-    while (commit.pending() > 0) await commits.at(-1)?.resolve()
+    while (commit.pending() > 0) {
+      await commits.at(-1)?.resolve()
+      await turn()
+    }
     expect(taken).toBe(INTAKE_QUEUE_EVENTS_MAX / 1_000)
   })
 

@@ -158,7 +158,8 @@ class Queue implements GroupCommit {
   private schedule(): void {
     if (this.isScheduled || this.isInFlight) return
     this.isScheduled = true
-    this.gather(this.waitingEvents, performance.now())
+    // The rest of this turn reads no sockets; the next one does.
+    setImmediate(() => this.gather(this.waitingEvents, performance.now()))
   }
 
   /** Turns go by as long as each brings more, up to a bound: an fsync costs more than the wait. */

@@ -6,6 +6,7 @@ import { textFlaw } from '../core/key-text.ts'
 import { KEY_CHARS_MAX } from '../core/limits.ts'
 import type { Position } from '../core/position.ts'
 import { readingText } from '../core/reading-text.ts'
+import { answerText } from '../server/answer.ts'
 import { addRawBodyParser } from '../server/body.ts'
 import type { Routes } from '../server/route.ts'
 import type { Store } from '../store/store.ts'
@@ -57,10 +58,10 @@ function addEvents(app: FastifyInstance, deps: IntakeDeps): void {
       submissionOf(readRequest(body, arrival, request.raw), request, body),
     )
     if (submission.events.length === 0 && submission.idempotency === undefined) {
-      reply.header('content-type', JSON_TYPE).send(receiptText(NO_COUNTS, deps.store.positions.current()))
+      answerText(reply, JSON_TYPE, receiptText(NO_COUNTS, deps.store.positions.current()))
       return
     }
-    count(deps, { submission, bytes: body?.length ?? 0 }, reply, (text) => reply.send(text))
+    count(deps, { submission, bytes: body?.length ?? 0 }, reply, (text) => answerText(reply, JSON_TYPE, text))
   })
 }
 
@@ -84,7 +85,10 @@ function addAdditions(app: FastifyInstance, deps: IntakeDeps): void {
       })
       count(deps, { submission, bytes: body?.length ?? 0 }, reply, () => {
         deps.store.readings(target.counter, { keys: [target.key] }).then(
-          (page) => reply.send(page.readings[0] === undefined ? NO_READING : readingText(page.readings[0])),
+          ({ readings: [reading] }) => {
+            if (reading === undefined) reply.send(NO_READING)
+            else answerText(reply, JSON_TYPE, readingText(reading))
+          },
           (error: unknown) => reply.send(error),
         )
       })
@@ -104,7 +108,7 @@ function addClicks(app: FastifyInstance, deps: IntakeDeps): void {
       const target = { counter: deps.statsCounter, key, takesDelta: false }
       return submissionOf([readEventAt(body, arrival, target)], request, body)
     })
-    count(deps, { submission, bytes: body?.length ?? 0 }, reply, (text) => reply.send(text))
+    count(deps, { submission, bytes: body?.length ?? 0 }, reply, (text) => answerText(reply, JSON_TYPE, text))
   })
 }
 
@@ -166,7 +170,6 @@ function count(
       reply.send(receipt)
       return
     }
-    reply.header('content-type', JSON_TYPE)
     if (outcome?.kind === 'replayed') reply.header('idempotency-replayed', 'true')
     send(receipt)
   })

@@ -4,6 +4,7 @@ import { TallyError } from '../core/errors.ts'
 import { KEYS_PER_READ_MAX, PAGE_LIMIT_DEFAULT, SERIES_RANGE_YEARS_MAX } from '../core/limits.ts'
 import type { Reading } from '../core/reading.ts'
 import { readingText } from '../core/reading-text.ts'
+import { answerText } from '../server/answer.ts'
 import type { Span } from '../store/store.ts'
 import { asJson, JSON_TYPE, sendJson } from './answer.ts'
 import { readCursor, writeCursor } from './cursor.ts'
@@ -90,14 +91,14 @@ function onlyText(name: keyof WaitParameters, query: WaitParameters): WaitParame
   throw new TallyError('invalid_parameter', `${name} is given more than once`, { at: name, expected: 'one' })
 }
 
-function sendReading(request: FastifyRequest, reply: FastifyReply, reading: Reading): FastifyReply {
+function sendReading(request: FastifyRequest, reply: FastifyReply, reading: Reading): void {
   // Weak, as `asOf` and `position` move on while the value stays; with the value, as versions start again
   // where a backup is restored.
   const etag = `W/"${reading.version}-${reading.value}"`
   reply.header('etag', etag).header('cache-control', 'no-cache')
   const known = request.raw.headers['if-none-match']
-  if (known !== undefined && matches(known, etag)) return reply.code(304).send()
-  return reply.header('content-type', JSON_TYPE).send(readingText(reading))
+  if (known !== undefined && matches(known, etag)) reply.code(304).send()
+  else answerText(reply, JSON_TYPE, readingText(reading))
 }
 
 /** If-None-Match, RFC 9110 section 13.1.2: compared weakly. */

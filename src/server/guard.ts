@@ -5,7 +5,7 @@ import { TallyError } from '../core/errors.ts'
 import { HEADERS_COUNT_MAX } from '../core/limits.ts'
 import type { ApiKeys } from './api-keys.ts'
 import { API_KEY_PREFIX } from './api-keys.ts'
-import type { Metrics } from './metrics.ts'
+import type { Metrics, RouteTimer } from './metrics.ts'
 import type { createOriginGuard } from './origin.ts'
 import type { RouteScope } from './route.ts'
 import type { Tokens } from './tokens.ts'
@@ -18,6 +18,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** When the guard met the request, by `performance.now()`. */
     startedMs: number
+    /** Takes the time of the answer; set with the route. */
+    timer: RouteTimer | undefined
   }
 }
 
@@ -52,6 +54,7 @@ type Done = (error?: Error) => void
  */
 export function guardRoutes(app: FastifyInstance, options: GuardOptions): void {
   app.decorateRequest('startedMs', 0)
+  app.decorateRequest('timer', undefined)
   app.decorateRequest('access')
   const declaredRoutes: DeclaredRoute[] = []
   app.decorate('declaredRoutes', declaredRoutes)
@@ -61,22 +64,25 @@ export function guardRoutes(app: FastifyInstance, options: GuardOptions): void {
     const scope = scopeOf(route)
     const perKey = config?.perKey === true
     declaredRoutes.push({ method, url, scope, perKey, requestBody: config?.requestBody })
-    const guard = createGuard(options, scope, perKey)
-    const timer = options.metrics.route(url, method)
+    const guard = createGuard(options, { scope, perKey, timer: options.metrics.route(url, method) })
     route.onRequest = [guard, ...listOf(route.onRequest)]
-    route.onSend = [
-      ...listOf(route.onSend),
-      (
-        request: FastifyRequest,
-        reply: FastifyReply,
-        payload: unknown,
-        done: (error: null, payload: unknown) => void,
-      ) => {
-        timer.observe(reply.raw.statusCode, performance.now() - request.startedMs)
-        done(null, payload)
-      },
-    ]
+    route.onSend = [...listOf(route.onSend), takeTime]
   })
+}
+
+function takeTime(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+  done: (error: null, payload: unknown) => void,
+): void {
+  noteAnswer(request, reply.raw.statusCode)
+  done(null, payload)
+}
+
+/** Takes the time of a request that is answered now. */
+export function noteAnswer(request: FastifyRequest, status: number): void {
+  request.timer?.observe(status, performance.now() - request.startedMs)
 }
 
 function listOf<T>(hooks: T | T[] | undefined): T[] {
@@ -92,7 +98,11 @@ function scopeOf(route: RouteOptions): RouteScope {
   return scope
 }
 
-function createGuard(options: GuardOptions, scope: RouteScope, perKey: boolean) {
+function createGuard(
+  options: GuardOptions,
+  route: { readonly scope: RouteScope; readonly perKey: boolean; readonly timer: RouteTimer },
+) {
+  const { scope, perKey, timer } = route
   const { mode, keys, tokens, checkOrigin } = options
 
   function admit(request: FastifyRequest, access: Access, done: Done): void {
@@ -133,6 +143,7 @@ function createGuard(options: GuardOptions, scope: RouteScope, perKey: boolean) 
 
   return (request: FastifyRequest, _reply: FastifyReply, done: Done): void => {
     request.startedMs = performance.now()
+    request.timer = timer
     if (request.raw.rawHeaders.length > 2 * HEADERS_COUNT_MAX) {
       done(tooManyHeaders())
       return

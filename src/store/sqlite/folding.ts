@@ -147,6 +147,8 @@ export class Folding {
   private freeze(): void {
     this.counting.freeze()
     this.activeSinceMs = performance.now()
+    this.keysOwed = 0
+    this.idsOwed = 0
     this.done = 0
     this.prepare()
   }

@@ -70,6 +70,11 @@ export function guardRoutes(app: FastifyInstance, options: GuardOptions): void {
   })
 }
 
+function startTimer(request: FastifyRequest, timer: RouteTimer): void {
+  request.startedMs = performance.now()
+  request.timer = timer
+}
+
 function takeTime(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -126,12 +131,7 @@ function createGuard(
 
   function admitUnknown(request: FastifyRequest, done: Done): void {
     if (mode === 'required') {
-      done(
-        new TallyError('unauthenticated', 'This service asks for an API key', {
-          at: 'Authorization',
-          expected: perKey ? 'Bearer with an API key or a token' : 'Bearer with an API key',
-        }),
-      )
+      done(credentialWanted(perKey))
       return
     }
     const { method, headers } = request.raw
@@ -142,8 +142,7 @@ function createGuard(
   }
 
   return (request: FastifyRequest, _reply: FastifyReply, done: Done): void => {
-    request.startedMs = performance.now()
-    request.timer = timer
+    startTimer(request, timer)
     if (request.raw.rawHeaders.length > 2 * HEADERS_COUNT_MAX) {
       done(tooManyHeaders())
       return
@@ -175,6 +174,13 @@ function createGuard(
 function tooManyHeaders(): TallyError {
   return new TallyError('headers_too_large', 'The request has too many headers', {
     expected: `at most ${HEADERS_COUNT_MAX} headers`,
+  })
+}
+
+function credentialWanted(perKey: boolean): TallyError {
+  return new TallyError('unauthenticated', 'This service asks for an API key', {
+    at: 'Authorization',
+    expected: perKey ? 'Bearer with an API key or a token' : 'Bearer with an API key',
   })
 }
 

@@ -20,8 +20,8 @@ export type Area =
 
 const STAGES = ['intake', 'worker', 'capture', 'query', 'relay']
 const PORTS = ['store', 'log', 'cache', 'source', 'discovery']
-/** What a stage may know of the server: how a route is declared and how its body arrives. */
-const SERVER_CONTRACTS = ['src/server/route.ts', 'src/server/body.ts']
+/** What a stage may know of the server: how a route is declared, how its body arrives, how an answer leaves. */
+const SERVER_CONTRACTS = ['src/server/route.ts', 'src/server/body.ts', 'src/server/answer.ts']
 /** The files that join the parts. */
 const JOINTS = ['src/compose.ts', 'src/drivers.ts']
 

@@ -9,10 +9,9 @@ import { noteAnswer } from './guard.ts'
 export function answerText(reply: FastifyReply, contentType: string, text: string): void {
   const { raw, request, statusCode } = reply
   reply.hijack()
-  const headers: Record<string, number | string | string[] | undefined> = reply.getHeaders()
-  headers['content-type'] = contentType
-  headers['content-length'] = Buffer.byteLength(text)
-  raw.writeHead(statusCode, headers)
+  const set = Object.entries(reply.getHeaders()).flat() as (string | number | string[])[]
+  // As a flat list: Node takes it over as it is.
+  raw.writeHead(statusCode, ['content-type', contentType, 'content-length', Buffer.byteLength(text), ...set])
   raw.end(text)
   noteAnswer(request, statusCode)
 }

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { ID_BYTES, ID_WORDS } from './id-set.ts'
+import { ID_BYTES, ID_WORDS, wordsOfBytes } from './id-set.ts'
 import type { Answer } from './memtable.ts'
 
 /** Where the sum stands in the store's table of facts. */
@@ -31,14 +31,15 @@ export class StoredSum {
 
   /** Adds or removes ids (20 bytes a piece) that came at a second. */
   toggleIds(ids: Uint8Array, atS: number): void {
-    const view = new DataView(ids.buffer, ids.byteOffset, ids.byteLength)
+    const from = wordsOfBytes(ids)
     const { words } = this
-    for (let at = 0; at + ID_BYTES <= ids.byteLength; at += ID_BYTES) {
-      for (let index = 0; index < ID_WORDS; index++) {
-        words[index] = (words[index] as number) ^ view.getUint32(at + index * 4)
-      }
-      words[AT] = (words[AT] as number) ^ atS
+    for (let index = 0; index < ID_WORDS; index++) {
+      let sum = 0
+      for (let at = index; at < from.length; at += ID_WORDS) sum ^= from[at] as number
+      words[index] = (words[index] as number) ^ sum
     }
+    const isOdd = (ids.byteLength / ID_BYTES) % 2 === 1
+    if (isOdd) words[AT] = (words[AT] as number) ^ atS
   }
 
   /** Adds or removes an answer. */

@@ -8,9 +8,10 @@ const BLOCK_IDS = 195
 const BLOCK_IDS_PER_MS = 8 * BLOCK_IDS
 
 /**
- * Stores seen ids. Ids of now in the order of time (UUIDv7) go into blocks: a page full of them is one
- * insert: the thread's time for an id falls from 1.1 to 0.3 µs, journal and fsync included. All others get a row each in a tree by id. Blocks never overlap
- * but in their first and last millisecond, since they are only made where nothing was stored before.
+ * Stores seen ids. Ids of now in the order of time (UUIDv7) go into blocks: a page full of them is one insert,
+ * which takes the thread from 1.1 to 0.3 µs an id, journal and fsync included. All others get a row each in a
+ * tree by id. Blocks never overlap but in their first and last millisecond, since they are only made where
+ * nothing was stored before.
  */
 export class SeenWriter {
   private readonly statements
